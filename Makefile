@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+#
+# The front door. Meson builds; this file only remembers the commands.
+
+ARGS ?=
+PREFIX ?= /usr/local
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test bench soak check install clean build
+
+help:    ## Show this list.
+	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+serve: build ## Build Weir and serve the current storage folder; ARGS="--listen 127.0.0.1:9400" is passed on.
+	@build/weir serve $(ARGS)
+
+test:    ## Run every test: gcc, clang, both sanitizers, style, headers, documentation.
+	@script/bootstrap test
+	@script/test
+
+bench: build ## Measure group commit against plain SQLite on this machine's disk.
+	@build/weir bench commit $(ARGS)
+
+soak: build ## Run the long tests (minutes to an hour).
+	@script/bootstrap test
+	@script/test soak
+
+check:   ## Check formatting and style, run clang-tidy and cppcheck.
+	@script/bootstrap test
+	@script/check
+
+install: ## Build and install under PREFIX (/usr/local); DESTDIR is honoured.
+	@$(MAKE) --no-print-directory build SETUP="-Dprefix=$(PREFIX)"
+	@meson install -C build --no-rebuild
+
+clean:   ## Remove everything that was built.
+	rm -rf build build-clang build-asan build-tsan
+
+# Not in the list: what the others stand on.
+build:
+	@script/bootstrap build
+	@if [ -f build/build.ninja ]; then $(if $(SETUP),meson configure build $(SETUP),true); \
+	 else meson setup $(SETUP) build; fi
+	@ninja -C build
