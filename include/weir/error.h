@@ -49,9 +49,9 @@ typedef struct weir_error {
     char text[WEIR_ERROR_TEXT_SIZE]; // one sentence in UTF-8, NUL-terminated, shortened if it has to be
 } weir_error;
 
-#define WEIR_ERROR_INIT                                                                                      \
-    {                                                                                                        \
-        0                                                                                                    \
+#define WEIR_ERROR_INIT \
+    {                   \
+        0               \
     }
 
 // The name of a code as written above, "WEIR_BUSY" for example; "WEIR_?" for a number that is none. Static

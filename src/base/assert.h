@@ -6,7 +6,7 @@
 #ifndef WEIR_BASE_ASSERT_H
 #define WEIR_BASE_ASSERT_H
 
-#define WEIR_ASSERT(condition)                                                                               \
+#define WEIR_ASSERT(condition) \
     ((condition) ? (void)0 : weir__assert_failed(__FILE__, __LINE__, __func__, #condition))
 
 _Noreturn void weir__assert_failed(const char *file, int line, const char *function, const char *condition);
