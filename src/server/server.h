@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//
+// The HTTP server of `weir serve`: one call that opens a storage folder, serves it and returns when it was
+// told to stop.
+//
+// The command's front end fills weir__serve_options from its flags and calls weir__serve() on the main
+// thread.
+#ifndef WEIR_SERVER_SERVER_H
+#define WEIR_SERVER_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/weir.h>
+
+#define WEIR__SERVE_LISTEN "127.0.0.1:9347"
+
+// Defaults of the limits; zero in an option means the default.
+enum {
+    WEIR__SERVE_BODY_BYTES_MAX = 1 << 20,
+    WEIR__SERVE_HEADER_BYTES_MAX = 32 << 10, // request line and headers together
+    WEIR__SERVE_URL_BYTES_MAX = 8 << 10,
+    WEIR__SERVE_CONNECTIONS_MAX = 4096, // fewer when the process may not open that many files
+    WEIR__SERVE_ADDRESS_CONNECTIONS_MAX = 2048,
+    WEIR__SERVE_REQUEST_TIMEOUT_MS = 30000,
+    WEIR__SERVE_IDLE_TIMEOUT_MS = 60000,
+    WEIR__SERVE_WORKERS = 4,
+    WEIR__SERVE_QUEUE_MAX = 2048, // requests that may wait for a worker; more get 503
+};
+
+// A list of strings that belong to the caller.
+typedef struct weir__strings {
+    const char *const *items;
+    size_t count;
+} weir__strings;
+
+typedef struct weir__serve_options {
+    const char *listen;          // ADDR:PORT, [ADDR6]:PORT, localhost:PORT; port 0 lets the system choose
+    const char *storage;         // the storage folder; must not be NULL
+    weir_config store;           // as for weir_open(): durability and limits of the engine
+    const char *api_key_file;    // lines of `KEY ROLE [NAME]`; NULL: everybody may do everything
+    bool insecure;               // allow an address beyond loopback without a key file
+    bool access_log;             // a line per request to stderr
+    weir__strings allow_hosts;   // names for the Host header besides loopback and the address itself
+    weir__strings allow_origins; // origins ("https://example.org") that may change state besides our own
+    weir__strings redact; // environment variables whose values are never sent: names, `*` and `?` allowed
+
+    uint32_t
+        drain_ms; // at the first signal: how long runs may go on before they are cancelled (0: not at all)
+    uint32_t running_max; // runs at the same time, the rest waits as pending (0: the default of weir/runs.h)
+
+    size_t body_bytes_max;
+    size_t header_bytes_max;
+    size_t url_bytes_max;
+    uint32_t connections_max;
+    uint32_t address_connections_max;
+    uint32_t request_timeout_ms; // for a whole request, header and body, to arrive, even if it drips
+    uint32_t
+        idle_timeout_ms; // between two requests of a connection, and for a reader that has stopped reading
+    uint32_t workers;    // threads that read the database for answers
+} weir__serve_options;
+
+#define WEIR__SERVE_OPTIONS_INIT                                                                             \
+    {                                                                                                        \
+        NULL                                                                                                 \
+    }
+
+// Serves until SIGTERM or SIGINT, then stops accepting, answers what is in flight, lets runs go on for
+// drain_ms, cancels the rest and closes the storage. A second signal skips every wait. Prints one line to
+// stdout when it is ready:
+//     listening on http://127.0.0.1:9347, storage /var/lib/weir
+// Takes over the process: blocks SIGTERM, SIGINT and SIGHUP in the calling thread (threads started later
+// inherit that), ignores SIGPIPE. Errors: INVALID (an option), DENIED (an address beyond loopback without
+// keys, a key file that others can read), EXISTS (the address is in use), and those of weir_runs_open().
+int weir__serve(const weir__serve_options *options, weir_error *err);
+
+#endif
