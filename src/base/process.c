@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+//
+// Reading /proc/PID/stat and its neighbours. The command in field 2 of stat may itself hold spaces,
+// parentheses and newlines, so fields are counted from the *last* closing parenthesis. Everything else in
+// that file is numbers and one letter.
+#include "base/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+enum { proc_read_max = 4096 };
+
+// Reads at most capacity - 1 bytes of a file in /proc and terminates them. Returns the size, or -1 with errno
+// set.
+static ssize_t read_proc(const char *path, char *buffer, size_t capacity)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t size = 0;
+    ssize_t got = 0;
+    while (size < capacity - 1) {
+        got = read(fd, buffer + size, capacity - 1 - size);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        size += (size_t)got;
+    }
+    const int read_errno = errno;
+    close(fd);
+    buffer[size] = '\0';
+    errno = read_errno;
+    return got < 0 ? -1 : (ssize_t)size;
+}
+
+int weir__process_boot_id(char out[WEIR__BOOT_ID_SIZE], weir_error *err)
+{
+    static const char path[] = "/proc/sys/kernel/random/boot_id";
+    const ssize_t size = read_proc(path, out, WEIR__BOOT_ID_SIZE);
+    if (size < 0)
+        return weir__error_errno(err, errno, "cannot read %s; is /proc mounted?", path);
+    if (size != WEIR__BOOT_ID_SIZE - 1)
+        return weir__error_set(err, WEIR_IO, "%s holds no boot id", path);
+    return WEIR_OK;
+}
+
+// Field 3 (state) and field 22 (start time) of the content of /proc/PID/stat.
+static bool parse_stat(const char *content, char *state, uint64_t *start_ticks)
+{
+    const char *at = strrchr(content, ')');
+    if (at == NULL || at[1] != ' ' || at[2] == '\0')
+        return false;
+    at += 2;
+    *state = *at;
+    for (int field = 3; field < 22; field++) {
+        at = strchr(at, ' ');
+        if (at == NULL)
+            return false;
+        at++;
+    }
+    char *end = NULL;
+    errno = 0;
+    *start_ticks = strtoull(at, &end, 10);
+    return errno == 0 && end != at;
+}
+
+int weir__process_start_ticks(pid_t pid, uint64_t *start_ticks, weir_error *err)
+{
+    *start_ticks = 0;
+    char path[64];
+    char content[proc_read_max];
+    snprintf(path, sizeof path, "/proc/%jd/stat", (intmax_t)pid);
+    const ssize_t size = pid > 0 ? read_proc(path, content, sizeof content) : 0;
+    if (pid <= 0 || (size < 0 && (errno == ENOENT || errno == ESRCH)))
+        return weir__error_set(err, WEIR_NOTFOUND, "there is no process %jd", (intmax_t)pid);
+    if (size < 0)
+        return weir__error_errno(err, errno, "cannot read %s", path);
+    char state = 0;
+    if (!parse_stat(content, &state, start_ticks))
+        return weir__error_set(err, WEIR_IO, "%s has an unexpected form", path);
+    if (state == 'Z' || state == 'X' || state == 'x') {
+        *start_ticks = 0;
+        return weir__error_set(err, WEIR_NOTFOUND, "process %jd has ended", (intmax_t)pid);
+    }
+    return WEIR_OK;
+}
+
+int weir__process_self(weir__process_id *out, weir_error *err)
+{
+    *out = (weir__process_id){.pid = getpid()};
+    const int rc = weir__process_boot_id(out->boot_id, err);
+    if (rc != WEIR_OK)
+        return rc;
+    return weir__process_start_ticks(out->pid, &out->start_ticks, err);
+}
+
+bool weir__process_alive(pid_t pid, uint64_t start_ticks, const char *boot_id)
+{
+    char boot_id_now[WEIR__BOOT_ID_SIZE];
+    if (weir__process_boot_id(boot_id_now, NULL) == WEIR_OK && strcmp(boot_id, boot_id_now) != 0)
+        return false;
+    uint64_t start_ticks_now = 0;
+    const int rc = weir__process_start_ticks(pid, &start_ticks_now, NULL);
+    if (rc == WEIR_NOTFOUND)
+        return false;
+    return rc != WEIR_OK || start_ticks_now == start_ticks;
+}
+
+// Makes raw[size] readable in place: NULs between arguments become spaces, other control characters question
+// marks.
+static void make_readable(char *raw, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        const unsigned char byte = (unsigned char)raw[i];
+        if (byte == 0)
+            raw[i] = ' ';
+        else if (byte < 0x20 || byte == 0x7F)
+            raw[i] = '?';
+    }
+}
+
+size_t weir__process_command(pid_t pid, char *out, size_t capacity)
+{
+    char path[64];
+    char raw[proc_read_max];
+    char framed[proc_read_max + 2];
+    snprintf(path, sizeof path, "/proc/%jd/cmdline", (intmax_t)pid);
+    ssize_t size = read_proc(path, raw, sizeof raw);
+    while (size > 0 && raw[size - 1] == '\0')
+        size--;
+    if (size > 0) {
+        make_readable(raw, (size_t)size);
+        return weir__utf8_sanitize(out, capacity, raw, (size_t)size);
+    }
+    snprintf(path, sizeof path, "/proc/%jd/comm", (intmax_t)pid);
+    size = read_proc(path, raw, sizeof raw);
+    if (size <= 0)
+        return weir__utf8_sanitize(out, capacity, "", 0);
+    if (raw[size - 1] == '\n')
+        size--;
+    make_readable(raw, (size_t)size);
+    const int framed_size = snprintf(framed, sizeof framed, "[%.*s]", (int)size, raw);
+    return weir__utf8_sanitize(out, capacity, framed, framed_size > 0 ? (size_t)framed_size : 0);
+}
