@@ -49,10 +49,16 @@ typedef struct weir_error {
     char text[WEIR_ERROR_TEXT_SIZE]; // one sentence in UTF-8, NUL-terminated, shortened if it has to be
 } weir_error;
 
-#define WEIR_ERROR_INIT \
-    {                   \
-        0               \
-    }
+// The initialiser of every options struct: all members 0, each language's way of saying so without a warning.
+// clang-format off
+#ifdef __cplusplus
+#define WEIR_ALL_DEFAULTS {}
+#else
+#define WEIR_ALL_DEFAULTS {0}
+#endif
+// clang-format on
+
+#define WEIR_ERROR_INIT WEIR_ALL_DEFAULTS
 
 // The name of a code as written above, "WEIR_BUSY" for example; "WEIR_?" for a number that is none. Static
 // storage.

@@ -109,10 +109,7 @@ typedef struct weir_config {
     uint32_t sync_delay_us; // every sync sleeps this long first (to show slower disks in benchmarks)
 } weir_config;
 
-#define WEIR_CONFIG_INIT     \
-    {                        \
-        WEIR_DURABILITY_FULL \
-    }
+#define WEIR_CONFIG_INIT WEIR_ALL_DEFAULTS
 
 // Opens or creates the database at `path` (":memory:" for one that lives in memory). Checks the place first:
 // file system, owner, modes, journal mode; sets every pragma and reads it back. A file system without shared
@@ -165,10 +162,7 @@ typedef struct weir_write_options {
     const char *label;        // names the job in errors and reports; not copied, lives as long as the program
 } weir_write_options;
 
-#define WEIR_WRITE_OPTIONS_INIT \
-    {                           \
-        WEIR_ACK_DURABLE        \
-    }
+#define WEIR_WRITE_OPTIONS_INIT WEIR_ALL_DEFAULTS
 
 // Runs a job and waits for its acknowledgement. Blocks. Errors: what the job returned; BUSY (another process
 // holds the write lock, or the queue is full, up to the deadline: the sentence names which), FULL, IO,
@@ -194,10 +188,7 @@ typedef struct weir_read_options {
     const char *label;    // names the read in reports; not copied, lives as long as the program
 } weir_read_options;
 
-#define WEIR_READ_OPTIONS_INIT \
-    {                          \
-        0                      \
-    }
+#define WEIR_READ_OPTIONS_INIT WEIR_ALL_DEFAULTS
 
 typedef int weir_read_fn(weir_tx *tx, void *arg, weir_error *err);
 

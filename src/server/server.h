@@ -61,10 +61,7 @@ typedef struct weir__serve_options {
     uint32_t workers;    // threads that read the database for answers
 } weir__serve_options;
 
-#define WEIR__SERVE_OPTIONS_INIT                                                                             \
-    {                                                                                                        \
-        NULL                                                                                                 \
-    }
+#define WEIR__SERVE_OPTIONS_INIT WEIR_ALL_DEFAULTS
 
 // Serves until SIGTERM or SIGINT, then stops accepting, answers what is in flight, lets runs go on for
 // drain_ms, cancels the rest and closes the storage. A second signal skips every wait. Prints one line to

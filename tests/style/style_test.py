@@ -10,9 +10,12 @@ and text that does not; they run first, because a rule that cannot fail protects
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from tap import Tap, run
 
 ROOT = Path(os.environ.get("WEIR_SOURCE", Path(__file__).resolve().parents[2]))
 C_DIRECTORIES = ["include", "src", "bench", "tests", "examples"]
@@ -258,8 +261,7 @@ def sample_fails(sample):
 def clang_format_major():
     if not shutil.which("clang-format"):
         return None
-    version = subprocess.run(["clang-format", "--version"], capture_output=True, text=True, check=False).stdout
-    match = re.search(r"version (\d+)", version)
+    match = re.search(r"version (\d+)", run(["clang-format", "--version"]).stdout)
     return int(match[1]) if match else None
 
 
@@ -268,7 +270,7 @@ def unformatted(paths):
     if not paths:
         return ""
     command = ["clang-format", "--dry-run", "-Werror", "--style=file", *paths]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(command, cwd=ROOT)
     places = {}
     for path, line in re.findall(r"^(\S+?):(\d+):\d+: ", done.stderr, re.MULTILINE):
         places.setdefault(path, []).append(line)
@@ -278,10 +280,8 @@ def unformatted(paths):
 
 
 def bad_sample_is_unformatted():
-    done = subprocess.run(
-        ["clang-format", "--dry-run", "-Werror", "--style=file", "--assume-filename=src/base/a.c"],
-        input="int  f( void ){return 1;}\n", cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.returncode != 0
+    command = ["clang-format", "--dry-run", "-Werror", "--style=file", "--assume-filename=src/base/a.c"]
+    return run(command, cwd=ROOT, input="int  f( void ){return 1;}\n").returncode != 0
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -295,27 +295,6 @@ def sources(directories, wanted):
             if path.is_file() and not path.is_symlink() and wanted(path) and "__pycache__" not in path.parts:
                 found.append(str(path.relative_to(ROOT)))
     return found
-
-
-class Tap:
-    """Prints one result line per test and counts."""
-
-    def __init__(self):
-        self.count, self.failed = 0, 0
-
-    def result(self, name, problems, skip=None):
-        self.count += 1
-        if problems:
-            self.failed += 1
-        mark = "not ok" if problems else "ok"
-        print(f"{mark} {self.count} - {name}" + (f" # SKIP {skip}" if skip else ""))
-        for problem in problems:
-            for line in problem.split("\n"):
-                print(f"# {line}")
-
-    def finish(self):
-        print(f"1..{self.count}")
-        return 1 if self.failed else 0
 
 
 def main():
