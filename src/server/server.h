@@ -46,8 +46,7 @@ typedef struct weir__serve_options {
     weir__strings allow_origins; // origins ("https://example.org") that may change state besides our own
     weir__strings redact; // environment variables whose values are never sent: names, `*` and `?` allowed
 
-    uint32_t
-        drain_ms; // at the first signal: how long runs may go on before they are cancelled (0: not at all)
+    uint32_t drain_ms;    // at the first signal: how long runs may go on before they are cancelled
     uint32_t running_max; // runs at the same time, the rest waits as pending (0: the default of weir/runs.h)
 
     size_t body_bytes_max;
@@ -56,9 +55,8 @@ typedef struct weir__serve_options {
     uint32_t connections_max;
     uint32_t address_connections_max;
     uint32_t request_timeout_ms; // for a whole request, header and body, to arrive, even if it drips
-    uint32_t
-        idle_timeout_ms; // between two requests of a connection, and for a reader that has stopped reading
-    uint32_t workers;    // threads that read the database for answers
+    uint32_t idle_timeout_ms;    // between two requests, and for a client that has stopped reading
+    uint32_t workers;            // threads that read the database for answers
 } weir__serve_options;
 
 #define WEIR__SERVE_OPTIONS_INIT WEIR_ALL_DEFAULTS
