@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See http.h.
+// See http.h. Each grammar is a few lines over plain strings, without allocation where the result has a
+// bound.
 #include "server/http.h"
 
 #include <arpa/inet.h>
@@ -20,7 +21,7 @@ void weir__http_date(time_t when, char out[WEIR__HTTP_DATE_SIZE])
     struct tm tm;
     if (gmtime_r(&when, &tm) == NULL || tm.tm_year < 0 || tm.tm_year > 8099)
         tm = (struct tm){.tm_mday = 1, .tm_year = 70, .tm_wday = 4};
-    char text[64];
+    char text[96];
     (void)snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
                    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
     (void)snprintf(out, WEIR__HTTP_DATE_SIZE, "%.29s", text);

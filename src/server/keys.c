@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See keys.h.
+// See keys.h. The file is read into memory once, cut into lines and words, and wiped.
 #include "server/keys.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See listen.h.
+// See listen.h. Addresses are numeric, so nothing here asks a name server.
 #include "server/listen.h"
 
 #include <arpa/inet.h>
