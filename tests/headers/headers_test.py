@@ -7,7 +7,6 @@ thing its name promises; its functions have C names in C++ too.
 """
 
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+from public_headers import functions, macros
 from tap import Tap, complaints_of, run
 
 ROOT = Path(os.environ.get("WEIR_SOURCE", Path(__file__).resolve().parents[2]))
@@ -30,20 +30,6 @@ COMPILERS = [
 FUNCTION_MACRO_EXAMPLES = {
     "WEIR_PRINTF": None,  # an attribute; every declaration that carries it expands it
 }
-
-
-def macros(header):
-    """Return (name, has parameters) of each macro that the header defines with a value."""
-    text = re.sub(r"\\\n", " ", header.read_text(encoding="utf-8"))
-    found = re.findall(r"^[ \t]*#[ \t]*define[ \t]+(\w+)(\([^)]*\))?[ \t]+(\S.*)$", text, re.MULTILINE)
-    return sorted({(name, bool(parameters)) for name, parameters, _ in found})
-
-
-def functions(header):
-    """Return the names of the functions that the header declares: a name and a parenthesis after a type."""
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
-    text = re.sub(r"^[ \t]*#(?:.*\\\n)*.*$", "", text, flags=re.MULTILINE)
-    return sorted(set(re.findall(r"^(?!typedef\b)[a-z][\w \t*]*?[ *](weir_\w+)\(", text, re.MULTILINE)))
 
 
 def expansion(name, has_parameters):
