@@ -365,7 +365,7 @@ static void occupy_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
-            (void)open("/dev/null", O_RDWR);
+            (void)open("/dev/null", O_RDWR); // cppcheck-suppress leakReturnValNotUsed
     }
 }
 

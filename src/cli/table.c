@@ -35,7 +35,7 @@ static bool reserve(weir__table *table)
     weir__cell *const cells = reallocarray(table->cells, capacity, sizeof *cells);
     table->failed = cells == NULL;
     if (table->failed)
-        return false;
+        return false; // cppcheck-suppress memleak ; nothing was allocated
     table->cells = cells;
     table->cells_capacity = capacity;
     return true;
