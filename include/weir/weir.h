@@ -105,7 +105,6 @@ typedef struct weir_config {
 
     bool read_only;         // no writer, no checkpoints: writes return WEIR_DENIED, rows never change
     bool must_exist;        // do not create the file
-    bool no_isolation;      // a failing job takes its whole group with it (only for measurements)
     uint32_t sync_delay_us; // every sync sleeps this long first (to show slower disks in benchmarks)
 } weir_config;
 

@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: MIT
+//
+// Checkpoints: moving frames from the log into the database, and starting the log over.
+//
+// An SQLite with the WAL-reset bug loses pages when a commit, of any process, overlaps a checkpoint during which the log is
+// restarted. So with such a library frames are moved in two ways only:
+//
+//   pinned    PASSIVE on a connection of its own, beside commits, while another connection (the pin) holds a read mark: a log
+//             with a held read mark cannot restart. A reader that begins on a log that is moved completely holds READ0, which pins
+//             nothing, so the pin is proved: read the wal-index before (A) and after (B) it began. Within one
+//             generation of the log (equal salts) mxFrame and nBackfill only grow; if B.nBackfill < A.mxFrame, the log
+//             was not completely moved when the pin began, so it holds a real read mark.
+//   guarded   FULL, RESTART and TRUNCATE take the write lock first. If another process has it, SQLite goes on as an
+//             unpinned PASSIVE; our VFS refuses it the lock for moving frames in that case (vfs.h).
+//
+// RESTART and TRUNCATE run in the writer's turn and in a reader gap. How long the gap may last grows with the log: below
+// half of the limit only a moment without readers is used, above the limit new reads wait up to GAP_STEPS_MAX times reader_gap_ms.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "store/store.h"
+
+enum {
+    PIN_TRIES = 3,
+    GAP_STEPS_MAX = 20,
+    RESTART_LIMIT_SHARE = 4, // the log is made to start over from this part of its limit on
+    RETRY_MS = 20,           // between two attempts of a checkpoint that waits for others
+};
+
+static uint64_t bytes_of(const weir_store *store, int64_t frames)
+{
+    return frames <= 0 ? 0
+                       : WEIR__WAL_HEADER_BYTES + (uint64_t)frames * (WEIR__FRAME_HEADER_BYTES + (uint64_t)store->page_size);
+}
+
+static uint64_t wal_file_bytes(const weir_store *store)
+{
+    struct stat file;
+    return stat(store->wal_path, &file) == 0 ? (uint64_t)file.st_size : 0;
+}
+
+static int on_busy(void *arg, int times)
+{
+    weir_store *store = arg;
+    (void)times;
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    if (now_ns >= store->checkpointer.busy_until_ns)
+        return 0;
+    weir__clock_sleep_until(store->clock, now_ns + WEIR__NS_PER_MS);
+    return 1;
+}
+
+// ---------------------------------------------------------------------------------------------------- pin
+
+static void pin_close(weir_store *store)
+{
+    weir_tx *pin = store->checkpointer.pin;
+    if (!sqlite3_get_autocommit(pin->db))
+        weir__conn_control(pin, "ROLLBACK");
+}
+
+// One try: true when the pin is proved to hold a read mark.
+static bool pin_open(weir_store *store)
+{
+    weir_tx *pin = store->checkpointer.pin;
+    weir_wal_index before;
+    weir_wal_index after;
+    if (!weir__store_sample(store, &before) || before.n_backfill >= before.mx_frame)
+        return false;
+    if (weir__conn_control(pin, "BEGIN") == SQLITE_OK &&
+        weir__conn_control(pin, "SELECT 1 FROM sqlite_schema LIMIT 1") == SQLITE_OK &&
+        weir__store_sample(store, &after) && memcmp(before.salt, after.salt, sizeof before.salt) == 0 &&
+        after.n_backfill < before.mx_frame)
+        return true;
+    pin_close(store);
+    return false;
+}
+
+static bool pin_for_sure(weir_store *store)
+{
+    for (int i = 0; i < PIN_TRIES; i++)
+        if (pin_open(store))
+            return true;
+    return false;
+}
+
+// -------------------------------------------------------------------------------------------------- blame
+
+static bool blame_reader(weir_store *store, weir_checkpoint_report *report, const weir_wal_index *index)
+{
+    weir__pool *pool = &store->pool;
+    bool found = false;
+    pthread_mutex_lock(&pool->lock);
+    const weir_snapshot *oldest = pool->open.next;
+    if (oldest != &pool->open && oldest->opened_ns) {
+        found = true;
+        const bool same_log = oldest->salt == index->salt[0];
+        report->blocker = WEIR_BLOCKER_READER;
+        report->reader_id = oldest->id;
+        report->pinned_frames = same_log ? (int64_t)index->mx_frame - oldest->frame : 0;
+        snprintf(report->why, sizeof report->why,
+                 "read %llu (%s), open for %llu ms, pins %lld of %lld frames", (unsigned long long)oldest->id,
+                 oldest->label ? oldest->label : "without a name",
+                 (unsigned long long)((weir__clock_now_ns(store->clock) - oldest->opened_ns) / WEIR__NS_PER_MS),
+                 (long long)report->pinned_frames, (long long)index->mx_frame);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return found;
+}
+
+static bool blame_process(weir_store *store, weir_checkpoint_report *report, weir_blocker blocker, int first, int last,
+                          const char *doing)
+{
+    char who[160];
+    const int64_t pid = weir__store_holder(store, first, last, who, sizeof who);
+    if (pid == 0)
+        return false;
+    report->blocker = blocker;
+    report->pid = pid > 0 ? pid : 0;
+    snprintf(report->why, sizeof report->why, "%s %s", doing, who);
+    return true;
+}
+
+// Finds out what kept a checkpoint from its goal.
+static void blame(weir_store *store, weir_checkpoint_report *report, bool lock_was_busy)
+{
+    weir_wal_index index;
+    if (!weir__store_sample(store, &index))
+        memset(&index, 0, sizeof index);
+    const int64_t left = report->log_frames - report->moved_frames;
+    if (lock_was_busy && blame_process(store, report, WEIR_BLOCKER_WRITER, WEIR_WAL_LOCK_WRITE, WEIR_WAL_LOCK_WRITE,
+                                       "the write lock is"))
+        return;
+    if (report->busy && blame_process(store, report, WEIR_BLOCKER_CHECKPOINTER, WEIR_WAL_LOCK_CKPT, WEIR_WAL_LOCK_CKPT,
+                                      "the checkpoint lock is"))
+        return;
+    if (blame_reader(store, report, &index))
+        return;
+    if (blame_process(store, report, WEIR_BLOCKER_OUTSIDE_READER, WEIR_WAL_LOCK_READ0, WEIR_WAL_LOCK_READ0 + 4,
+                      "a read mark is")) {
+        report->pinned_frames = left > 0 ? left : 0;
+        return;
+    }
+    report->blocker = WEIR_BLOCKER_WRITES;
+    snprintf(report->why, sizeof report->why, "commits went on: %lld frames were added or still needed", (long long)left);
+}
+
+// ------------------------------------------------------------------------------------------- one checkpoint
+
+static int checkpoint_call(weir_store *store, weir_checkpoint_mode mode, bool pinned, weir_checkpoint_report *report,
+                           weir_error *err)
+{
+    static const int MODES[] = {SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_FULL, SQLITE_CHECKPOINT_RESTART,
+                                SQLITE_CHECKPOINT_TRUNCATE};
+    weir_tx *conn = store->checkpointer.conn;
+    const bool careful = !store->fixed_sqlite && !pinned;
+    weir__vfs_guard_report seen = {0};
+    int code = weir__vfs_guard_begin(conn->db, careful ? WEIR__VFS_GUARD_LOCKED_ONLY : WEIR__VFS_GUARD_OBSERVE, err);
+    if (code != WEIR_OK)
+        return code;
+    int log = -1;
+    int moved = -1;
+    const int rc = sqlite3_wal_checkpoint_v2(conn->db, "main", MODES[mode], &log, &moved);
+    code = weir__vfs_guard_end(conn->db, &seen, err);
+    WEIR_ASSERT(!(careful && seen.backfilled_without_write)); // the promise about the WAL-reset bug
+    if (code != WEIR_OK)
+        return code;
+    report->busy = (rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED || seen.backfill_refused;
+    report->log_frames = log;
+    report->moved_frames = moved;
+    if (rc != SQLITE_OK && !report->busy) {
+        report->blocker = WEIR_BLOCKER_ERROR;
+        code = weir__conn_error(conn, rc, "checkpoint", err);
+        snprintf(report->why, sizeof report->why, "%.250s", err ? err->text : sqlite3_errstr(rc));
+        return code;
+    }
+    if (report->busy || moved < log)
+        blame(store, report, seen.write_busy_count > 0);
+    return WEIR_OK;
+}
+
+static bool nothing_in_log(weir_store *store, weir_checkpoint_report *report)
+{
+    weir_wal_index index;
+    if (!weir__store_sample(store, &index))
+        return false;
+    report->log_frames = (int64_t)index.mx_frame;
+    report->moved_frames = (int64_t)(index.n_backfill < index.mx_frame ? index.n_backfill : index.mx_frame);
+    return index.n_backfill >= index.mx_frame;
+}
+
+// With checkpointer.lock: moves what it can beside commits.
+static int passive(weir_store *store, weir_checkpoint_report *report, weir_error *err)
+{
+    if (nothing_in_log(store, report))
+        return WEIR_OK;
+    if (store->fixed_sqlite)
+        return checkpoint_call(store, WEIR_CHECKPOINT_PASSIVE, false, report, err);
+    if (!pin_for_sure(store)) {
+        store->checkpointer.not_pinned = !nothing_in_log(store, report);
+        return WEIR_OK;
+    }
+    const int code = checkpoint_call(store, WEIR_CHECKPOINT_PASSIVE, true, report, err);
+    pin_close(store);
+    return code;
+}
+
+// With checkpointer.lock: FULL, RESTART or TRUNCATE, in the writer's turn and a reader gap.
+static int exclusive(weir_store *store, weir_checkpoint_mode mode, uint64_t gap_until_ns, uint64_t deadline_ns,
+                     weir_checkpoint_report *report, weir_error *err)
+{
+    weir__queue *queue = &store->queue;
+    weir__pool_gap_begin(store, gap_until_ns);
+    pthread_mutex_lock(&queue->lock);
+    int code = weir__turn_take(store, deadline_ns);
+    pthread_mutex_unlock(&queue->lock);
+    if (code == WEIR_OK) {
+        const uint64_t start_ns = weir__clock_now_ns(store->clock);
+        const uint64_t patience_ns = start_ns + store->config.reader_gap_ms * WEIR__NS_PER_MS;
+        store->checkpointer.busy_until_ns = patience_ns < deadline_ns ? patience_ns : deadline_ns;
+        code = checkpoint_call(store, mode, false, report, err);
+        report->writer_ns += weir__clock_now_ns(store->clock) - start_ns;
+        pthread_mutex_lock(&queue->lock);
+        weir__turn_give(store);
+        if (queue->writer_asleep && queue->jobs.size)
+            pthread_cond_signal(&queue->work);
+        pthread_mutex_unlock(&queue->lock);
+    } else {
+        code = WEIR_OK;
+        report->busy = 1;
+        report->blocker = WEIR_BLOCKER_WRITES;
+        snprintf(report->why, sizeof report->why, "the writer was busy until the deadline");
+    }
+    weir__pool_gap_end(store);
+    return code;
+}
+
+static void note_report(weir_store *store, const weir_checkpoint_report *report)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    pthread_mutex_lock(&checkpointer->wake_lock);
+    checkpointer->last = *report;
+    if (checkpointer->not_pinned && report->mode == WEIR_CHECKPOINT_PASSIVE)
+        checkpointer->skipped++;
+    else if (report->blocker == WEIR_BLOCKER_NONE)
+        checkpointer->complete[report->mode]++;
+    else
+        checkpointer->stopped_short[report->mode]++;
+    weir__histogram_record(&checkpointer->time_ns, report->time_ns);
+    pthread_mutex_unlock(&checkpointer->wake_lock);
+    if (report->moved_frames >= 0)
+        atomic_store(&checkpointer->moved, report->moved_frames);
+}
+
+static void report_begin(weir_checkpoint_report *report, weir_checkpoint_mode mode)
+{
+    memset(report, 0, sizeof *report);
+    report->mode = mode;
+    report->log_frames = report->moved_frames = -1;
+}
+
+static void report_retry(weir_checkpoint_report *report)
+{
+    const uint64_t writer_ns = report->writer_ns;
+    report_begin(report, report->mode);
+    report->writer_ns = writer_ns;
+}
+
+typedef struct attempt {
+    weir_checkpoint_mode mode;
+    uint64_t gap_ns;
+    uint64_t deadline_ns;
+    bool once; // by itself: what is in the way today may be gone at the next occasion
+} attempt;
+
+// The mode, again and again until it reached its goal or the deadline; with checkpointer.lock.
+static int insist(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
+{
+    for (;;) {
+        const uint64_t gap_until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
+        report_retry(report);
+        const int code = exclusive(store, how->mode, gap_until_ns < how->deadline_ns ? gap_until_ns : how->deadline_ns,
+                                   how->deadline_ns, report, err);
+        const uint64_t next_ns = weir__clock_now_ns(store->clock) + RETRY_MS * WEIR__NS_PER_MS;
+        if (code != WEIR_OK || report->blocker == WEIR_BLOCKER_NONE || how->once || next_ns >= how->deadline_ns)
+            return code;
+        weir__clock_sleep_until(store->clock, next_ns);
+    }
+}
+
+static int run(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
+    report_begin(report, how->mode);
+    checkpointer->busy_until_ns = 0;
+    checkpointer->not_pinned = false;
+    int code = passive(store, report, err); // most of it beside commits
+    if (code == WEIR_OK && how->mode != WEIR_CHECKPOINT_PASSIVE)
+        code = insist(store, how, report, err);
+    report->time_ns = weir__clock_now_ns(store->clock) - start_ns;
+    note_report(store, report);
+    return code;
+}
+
+int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadline_ms, weir_checkpoint_report *out,
+                    weir_error *err)
+{
+    weir_checkpoint_report report;
+    report_begin(&report, WEIR_CHECKPOINT_PASSIVE);
+    if (out)
+        *out = report;
+    int code = weir__store_check(store, err);
+    if (code != WEIR_OK)
+        return code;
+    if ((unsigned)mode > WEIR_CHECKPOINT_TRUNCATE)
+        return weir__error_set(err, WEIR_INVALID, "%s: there is no checkpoint mode %d", store->path, (int)mode);
+    if (!store->wal || store->config.read_only)
+        return weir__error_set(err, WEIR_UNSUPPORTED, "%s: %s", store->path,
+                               store->wal ? "a store that was opened read-only moves no frames"
+                                          : "there is no write-ahead log to checkpoint");
+    if (weir__writer_is_me())
+        return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not wait for a checkpoint", store->path);
+    const uint64_t deadline_ns = weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms);
+    pthread_mutex_lock(&store->queue.lock);
+    code = weir__queue_open(store, err);
+    pthread_mutex_unlock(&store->queue.lock);
+    if (code != WEIR_OK)
+        return code;
+    const attempt how = {.mode = mode,
+                         .gap_ns = store->config.reader_gap_ms * GAP_STEPS_MAX * WEIR__NS_PER_MS,
+                         .deadline_ns = deadline_ns};
+    pthread_mutex_lock(&store->checkpointer.lock);
+    code = run(store, &how, &report, err);
+    pthread_mutex_unlock(&store->checkpointer.lock);
+    if (out)
+        *out = report;
+    return code;
+}
+
+// ------------------------------------------------------------------------------------------- by itself
+
+// How long new reads may wait for a log of this size.
+static uint64_t gap_for(const weir_store *store, uint64_t bytes)
+{
+    const uint64_t limit = store->config.wal_limit_bytes;
+    const uint64_t gap_ns = store->config.reader_gap_ms * WEIR__NS_PER_MS;
+    if (bytes < limit / 2)
+        return 0;
+    if (bytes < limit - limit / 4)
+        return gap_ns;
+    return bytes < limit ? gap_ns * 4 : gap_ns * GAP_STEPS_MAX;
+}
+
+// A checkpoint of our own accord, with checkpointer.lock.
+static void run_by_itself(weir_store *store, weir_checkpoint_mode mode, uint64_t gap_ns)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    weir_checkpoint_report report;
+    const attempt how = {.mode = mode,
+                         .gap_ns = gap_ns,
+                         .deadline_ns = weir__clock_now_ns(store->clock) + gap_ns + WEIR__NS_PER_S,
+                         .once = true};
+    if (run(store, &how, &report, &err) != WEIR_OK)
+        weir__log(WEIR__LOG_WARNING, "checkpoint: %s", err.text);
+}
+
+// Frames wait to be moved.
+static void checkpoint_now(weir_store *store)
+{
+    pthread_mutex_lock(&store->checkpointer.lock);
+    run_by_itself(store, WEIR_CHECKPOINT_PASSIVE, 0);
+    const uint64_t bytes = bytes_of(store, atomic_load(&store->checkpointer.frames));
+    if (bytes >= store->config.wal_limit_bytes / RESTART_LIMIT_SHARE) {
+        const bool too_large = wal_file_bytes(store) > store->config.wal_limit_bytes;
+        run_by_itself(store, too_large ? WEIR_CHECKPOINT_TRUNCATE : WEIR_CHECKPOINT_RESTART, gap_for(store, bytes));
+    }
+    pthread_mutex_unlock(&store->checkpointer.lock);
+}
+
+// Nobody has written for a while: the log is emptied.
+static void checkpoint_idle(weir_store *store)
+{
+    pthread_mutex_lock(&store->checkpointer.lock);
+    run_by_itself(store, WEIR_CHECKPOINT_TRUNCATE, store->config.reader_gap_ms * WEIR__NS_PER_MS);
+    pthread_mutex_unlock(&store->checkpointer.lock);
+}
+
+// Whether the log is as it was an idle time ago and not empty. Other processes' commits count too.
+static bool is_idle(weir_store *store, weir_wal_index *last)
+{
+    weir_wal_index now;
+    if (!weir__store_sample(store, &now))
+        return false;
+    const bool same = now.mx_frame == last->mx_frame && memcmp(now.salt, last->salt, sizeof now.salt) == 0;
+    *last = now;
+    return same && wal_file_bytes(store) > 0;
+}
+
+static void *checkpoint_main(void *arg)
+{
+    weir_store *store = arg;
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    weir_wal_index last = {0};
+    const uint64_t idle_ns = store->config.checkpoint_idle_ms * WEIR__NS_PER_MS;
+    uint64_t idle_at_ns = weir__clock_now_ns(store->clock) + idle_ns;
+    pthread_mutex_lock(&checkpointer->wake_lock);
+    while (!checkpointer->stop) {
+        const bool due = weir__clock_now_ns(store->clock) >= idle_at_ns;
+        if (!checkpointer->wanted && !due) {
+            weir__cond_wait_until(store->clock, &checkpointer->wake, &checkpointer->wake_lock, idle_at_ns);
+            continue;
+        }
+        const bool wanted = checkpointer->wanted;
+        checkpointer->wanted = false;
+        pthread_mutex_unlock(&checkpointer->wake_lock);
+        if (wanted)
+            checkpoint_now(store);
+        else if (is_idle(store, &last))
+            checkpoint_idle(store);
+        atomic_store(&checkpointer->busy, false);
+        pthread_mutex_lock(&checkpointer->wake_lock);
+        if (due)
+            idle_at_ns = weir__clock_now_ns(store->clock) + idle_ns;
+    }
+    pthread_mutex_unlock(&checkpointer->wake_lock);
+    return NULL;
+}
+
+static void note_commit(weir_store *store, int64_t frames)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    const int64_t before = atomic_exchange(&checkpointer->frames, frames);
+    if (frames < before) { // the log was started over
+        atomic_store(&checkpointer->moved, 0);
+        atomic_store(&checkpointer->tried, 0);
+    }
+    const uint64_t bytes = bytes_of(store, frames);
+    if (bytes > atomic_load_explicit(&checkpointer->wal_bytes_peak, memory_order_relaxed))
+        atomic_store_explicit(&checkpointer->wal_bytes_peak, bytes, memory_order_relaxed);
+    if (frames - atomic_load(&checkpointer->tried) < (int64_t)store->config.checkpoint_frames ||
+        atomic_exchange(&checkpointer->busy, true))
+        return;
+    atomic_store(&checkpointer->tried, frames);
+    pthread_mutex_lock(&checkpointer->wake_lock);
+    checkpointer->wanted = true;
+    pthread_cond_signal(&checkpointer->wake);
+    pthread_mutex_unlock(&checkpointer->wake_lock);
+}
+
+static int on_commit(void *arg, sqlite3 *db, const char *name, int frames)
+{
+    (void)db, (void)name;
+    note_commit(arg, frames);
+    return SQLITE_OK;
+}
+
+void weir__checkpoint_init(weir_store *store)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    pthread_mutex_init(&checkpointer->lock, NULL);
+    pthread_mutex_init(&checkpointer->wake_lock, NULL);
+    weir__cond_init(&checkpointer->wake);
+}
+
+int weir__checkpoint_start(weir_store *store, weir_error *err)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    if (!store->wal || store->config.read_only)
+        return WEIR_OK;
+    int code = weir__store_connect(store, WEIR__CONN_SERVICE, &checkpointer->conn, err);
+    if (code == WEIR_OK)
+        code = weir__store_connect(store, WEIR__CONN_SERVICE, &checkpointer->pin, err);
+    if (code != WEIR_OK)
+        return code;
+    sqlite3_busy_handler(checkpointer->conn->db, on_busy, store);
+    sqlite3_wal_hook(store->writer.conn->db, on_commit, store);
+    const int rc = pthread_create(&checkpointer->thread, NULL, checkpoint_main, store);
+    if (rc != 0)
+        return weir__error_errno(err, rc, "%s: cannot start the checkpointer's thread", store->path);
+    checkpointer->thread_started = true;
+    return WEIR_OK;
+}
+
+void weir__checkpoint_stop(weir_store *store)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    pthread_mutex_lock(&checkpointer->wake_lock);
+    checkpointer->stop = true;
+    pthread_cond_signal(&checkpointer->wake);
+    pthread_mutex_unlock(&checkpointer->wake_lock);
+    if (checkpointer->thread_started)
+        pthread_join(checkpointer->thread, NULL);
+    checkpointer->thread_started = false;
+}
+
+void weir__checkpoint_last(weir_store *store)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    const bool fenced = store->queue.fence.code != WEIR_OK;
+    pthread_mutex_unlock(&store->queue.lock);
+    if (!store->wal || store->config.read_only || fenced)
+        return;
+    pthread_mutex_lock(&store->checkpointer.lock);
+    run_by_itself(store, WEIR_CHECKPOINT_TRUNCATE, 0);
+    pthread_mutex_unlock(&store->checkpointer.lock);
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads: a pool of read-only connections, each of which serves one snapshot at a time.
+//
+// Who comes first is served first. A *reader gap* keeps everybody waiting for a moment: when no snapshot is open, nothing
+// keeps the log from starting over; without such a moment, reads that overlap without end make it grow without end.
+//
+// A degraded store has no log, so nothing to read beside the writer: a snapshot there takes the writer's turn and its
+// connection.
+#include <errno.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "store/store.h"
+
+// --------------------------------------------------------------------------------------- connections, in turn
+
+static void open_link(weir__pool *pool, weir_snapshot *snapshot)
+{
+    weir_snapshot *const newest = pool->open.prev;
+    snapshot->prev = newest;
+    snapshot->next = &pool->open;
+    newest->next = snapshot;
+    pool->open.prev = snapshot;
+    pool->open_size++;
+}
+
+static void open_unlink(weir__pool *pool, weir_snapshot *snapshot)
+{
+    snapshot->prev->next = snapshot->next;
+    snapshot->next->prev = snapshot->prev;
+    pool->open_size--;
+}
+
+// With the lock: marks a free connection as open.
+static weir_snapshot *take_free(weir__pool *pool)
+{
+    weir_snapshot *snapshot = pool->free_first;
+    WEIR_ASSERT(!snapshot->open);
+    pool->free_first = snapshot->next;
+    snapshot->open = true;
+    snapshot->id = ++pool->next_id;
+    open_link(pool, snapshot);
+    return snapshot;
+}
+
+// With the lock: hands free connections to those who wait.
+static void grant(weir__pool *pool)
+{
+    while (pool->gaps == 0 && pool->free_first && pool->wait_first) {
+        weir__pool_wait *wait = pool->wait_first;
+        pool->wait_first = wait->next;
+        if (!pool->wait_first)
+            pool->wait_last = &pool->wait_first;
+        wait->snapshot = take_free(pool);
+    }
+    pthread_cond_broadcast(&pool->changed);
+}
+
+static void wait_unlink(weir__pool *pool, weir__pool_wait *wait)
+{
+    weir__pool_wait **link = &pool->wait_first;
+    while (*link != wait)
+        link = &(*link)->next;
+    *link = wait->next;
+    if (!*link)
+        pool->wait_last = link;
+}
+
+// With the lock: waits in line for a connection.
+static int wait_for_connection(weir_store *store, uint64_t deadline_ns, weir_snapshot **out, weir_error *err)
+{
+    weir__pool *pool = &store->pool;
+    weir__pool_wait wait = {0};
+    *pool->wait_last = &wait;
+    pool->wait_last = &wait.next;
+    pool->waited++;
+    while (!wait.snapshot && !pool->stop) {
+        const int rc = weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, deadline_ns);
+        if (rc == ETIMEDOUT && !wait.snapshot) {
+            wait_unlink(pool, &wait);
+            pool->expired++;
+            return weir__error_set(err, WEIR_EXPIRED,
+                                   "%s: all %u read connections were in use until the deadline of this read", store->path,
+                                   pool->size);
+        }
+    }
+    *out = wait.snapshot;
+    if (wait.snapshot)
+        return WEIR_OK;
+    wait_unlink(pool, &wait);
+    return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing", store->path);
+}
+
+static int take_connection(weir_store *store, uint64_t deadline_ns, weir_snapshot **out, weir_error *err)
+{
+    weir__pool *pool = &store->pool;
+    int code = WEIR_OK;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->stop)
+        code = weir__error_set(err, WEIR_CLOSED, "%s: the store is closing", store->path);
+    else if (pool->gaps == 0 && pool->free_first && !pool->wait_first)
+        *out = take_free(pool);
+    else
+        code = wait_for_connection(store, deadline_ns, out, err);
+    pthread_mutex_unlock(&pool->lock);
+    return code;
+}
+
+static void give_connection(weir_snapshot *snapshot)
+{
+    weir_store *store = snapshot->store;
+    weir__pool *pool = &store->pool;
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    pthread_mutex_lock(&pool->lock);
+    WEIR_ASSERT(snapshot->open);
+    snapshot->open = false;
+    open_unlink(pool, snapshot);
+    pool->reads++;
+    pool->expired += snapshot->conn->expired;
+    weir__histogram_record(&pool->read_ns, now_ns - snapshot->opened_ns);
+    snapshot->next = pool->free_first;
+    pool->free_first = snapshot;
+    if (pool->wait_first || pool->gaps || pool->stop)
+        grant(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+// ---------------------------------------------------------------------------------------------- snapshots
+
+// Notes which frames the snapshot will need: read before it begins, so never too few.
+static void note_position(weir_snapshot *snapshot, uint64_t opened_ns, uint64_t deadline_ns, const char *label)
+{
+    weir_store *store = snapshot->store;
+    weir_wal_index index;
+    const bool known = weir__store_sample(store, &index);
+    pthread_mutex_lock(&store->pool.lock);
+    snapshot->opened_ns = opened_ns;
+    snapshot->deadline_ns = deadline_ns;
+    snapshot->label = label;
+    snapshot->frame = known ? (int64_t)index.mx_frame : 0;
+    snapshot->salt = known ? index.salt[0] : 0;
+    pthread_mutex_unlock(&store->pool.lock);
+}
+
+// BEGIN alone takes no snapshot: the first read does.
+static int begin(weir_snapshot *snapshot, uint64_t deadline_ns, weir_error *err)
+{
+    weir_tx *conn = snapshot->conn;
+    int rc = weir__conn_control(conn, "BEGIN");
+    if (rc == SQLITE_OK)
+        rc = weir__conn_control(conn, "SELECT 1 FROM sqlite_schema LIMIT 1");
+    if (rc != SQLITE_OK) {
+        weir__conn_error(conn, rc, "BEGIN", err);
+        if (!sqlite3_get_autocommit(conn->db))
+            weir__conn_control(conn, "ROLLBACK");
+        return weir__sqlite_code(rc);
+    }
+    weir__conn_use_begin(conn, deadline_ns);
+    return WEIR_OK;
+}
+
+static int take_turn(weir_store *store, uint64_t deadline_ns, weir_snapshot **out, weir_error *err)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    int code = store->queue.stop ? WEIR_CLOSED : weir__turn_take(store, deadline_ns);
+    pthread_mutex_unlock(&store->queue.lock);
+    if (code == WEIR_CLOSED)
+        return weir__error_set(err, code, "%s: the store is closing", store->path);
+    if (code != WEIR_OK)
+        return weir__error_set(err, WEIR_EXPIRED, "%s: the writer or another read was busy until the deadline of this read",
+                               store->path);
+    code = take_connection(store, deadline_ns, out, err);
+    WEIR_ASSERT(code != WEIR_OK || (*out)->conn == store->writer.conn);
+    if (code == WEIR_OK)
+        code = weir__conn_pragma_int64(store->writer.conn, "PRAGMA query_only=1", NULL, err);
+    return code;
+}
+
+static void give_turn(weir_store *store)
+{
+    weir__conn_pragma_int64(store->writer.conn, "PRAGMA query_only=0", NULL, NULL);
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_give(store);
+    pthread_mutex_unlock(&store->queue.lock);
+}
+
+static int check_read(weir_store *store, weir_error *err)
+{
+    const int code = weir__store_check(store, err);
+    if (code == WEIR_OK && !store->wal && weir__writer_is_me())
+        return weir__error_set(err, WEIR_INVALID,
+                               "%s: a job cannot open a read in a store without a log: read through the job's transaction",
+                               store->path);
+    return code;
+}
+
+int weir_snapshot_open(weir_store *store, const weir_read_options *given, weir_snapshot **out, weir_error *err)
+{
+    *out = NULL;
+    const weir_read_options options = given ? *given : (weir_read_options)WEIR_READ_OPTIONS_INIT;
+    int code = check_read(store, err);
+    if (code != WEIR_OK)
+        return code;
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
+    const uint64_t deadline_ns =
+        weir__store_deadline_from(start_ns, options.deadline_ms, store->config.read_deadline_ms);
+    if (!options.may_be_stale && atomic_load(&store->writer.applied_pending) > 0 && !weir__writer_is_me())
+        code = weir__writer_flush(store, deadline_ns, false, err);
+    if (code != WEIR_OK)
+        return code;
+    weir_snapshot *snapshot = NULL;
+    code = store->wal ? take_connection(store, deadline_ns, &snapshot, err)
+                      : take_turn(store, deadline_ns, &snapshot, err);
+    if (code != WEIR_OK)
+        return code;
+    note_position(snapshot, start_ns, deadline_ns, options.label);
+    code = begin(snapshot, deadline_ns, err);
+    if (code != WEIR_OK) {
+        give_connection(snapshot);
+        if (!store->wal)
+            give_turn(store);
+        return code;
+    }
+    *out = snapshot;
+    return WEIR_OK;
+}
+
+weir_tx *weir_snapshot_tx(weir_snapshot *snapshot)
+{
+    return snapshot->conn;
+}
+
+void weir_snapshot_close(weir_snapshot *snapshot)
+{
+    if (!snapshot || weir__store_check(snapshot->store, NULL) != WEIR_OK)
+        return;
+    weir_store *store = snapshot->store;
+    weir_tx *conn = snapshot->conn;
+    weir__conn_use_end(conn);
+    if (!sqlite3_get_autocommit(conn->db))
+        weir__conn_control(conn, "ROLLBACK");
+    give_connection(snapshot);
+    if (!store->wal)
+        give_turn(store);
+}
+
+int weir_read(weir_store *store, weir_read_fn *read, void *arg, const weir_read_options *options, weir_error *err)
+{
+    weir_snapshot *snapshot = NULL;
+    int code = weir_snapshot_open(store, options, &snapshot, err);
+    if (code != WEIR_OK)
+        return code;
+    code = read(snapshot->conn, arg, err);
+    weir_snapshot_close(snapshot);
+    return code;
+}
+
+// ---------------------------------------------------------------------------------------------------- gap
+
+bool weir__pool_gap_begin(weir_store *store, uint64_t until_ns)
+{
+    weir__pool *pool = &store->pool;
+    pthread_mutex_lock(&pool->lock);
+    pool->gaps++;
+    pool->gap_count++;
+    while (pool->open_size > 0)
+        if (weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, until_ns) == ETIMEDOUT)
+            break;
+    const bool empty = pool->open_size == 0;
+    pthread_mutex_unlock(&pool->lock);
+    return empty;
+}
+
+void weir__pool_gap_end(weir_store *store)
+{
+    weir__pool *pool = &store->pool;
+    pthread_mutex_lock(&pool->lock);
+    WEIR_ASSERT(pool->gaps > 0);
+    pool->gaps--;
+    grant(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+// ---------------------------------------------------------------------------------------- start and stop
+
+static int add_reader(weir_store *store, weir_error *err)
+{
+    weir__pool *pool = &store->pool;
+    weir_snapshot *slot = &pool->slots[pool->size];
+    weir_tx *conn = store->writer.conn;
+    if (store->wal) {
+        const int code = weir__store_connect(store, WEIR__CONN_READER, &conn, err);
+        if (code != WEIR_OK)
+            return code;
+    }
+    *slot = (weir_snapshot){.store = store, .conn = conn, .next = pool->free_first};
+    pool->free_first = slot;
+    pool->size++;
+    return WEIR_OK;
+}
+
+void weir__pool_init(weir_store *store)
+{
+    weir__pool *pool = &store->pool;
+    pthread_mutex_init(&pool->lock, NULL);
+    weir__cond_init(&pool->changed);
+    pool->wait_last = &pool->wait_first;
+    pool->open.next = pool->open.prev = &pool->open;
+}
+
+int weir__pool_start(weir_store *store, weir_error *err)
+{
+    weir__pool *pool = &store->pool;
+    const uint32_t wanted = store->wal ? store->config.readers : 1;
+    int code = WEIR_OK;
+    while (code == WEIR_OK && pool->size < wanted)
+        code = add_reader(store, err);
+    return code;
+}
+
+void weir__pool_stop(weir_store *store, uint64_t deadline_ns)
+{
+    weir__pool *pool = &store->pool;
+    pthread_mutex_lock(&pool->lock);
+    pool->stop = true;
+    pthread_cond_broadcast(&pool->changed);
+    while (pool->open_size > 0) {
+        if (weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, deadline_ns) != ETIMEDOUT)
+            continue;
+        for (uint32_t i = 0; i < pool->size; i++)
+            atomic_store(&pool->slots[i].conn->interrupt, true);
+        deadline_ns = WEIR__FOREVER;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    for (uint32_t i = 0; i < pool->size && store->wal; i++)
+        weir__conn_close(pool->slots[i].conn);
+    pool->size = 0;
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT
+//
+// The inside of a store, shared by the files of this directory: who owns which field, and in which order locks are taken.
+//
+//   open.c        checks before WAL, pragmas, weir_open, weir_close
+//   queue.c       the bounded queue of jobs, and the writer's turn
+//   writer.c      groups: begin, run, commit, retry, fence;  acknowledge.c  telling clients
+//   write.c       weir_write, weir_submit, weir_flush, the writer's thread
+//   sync.c        durability `interval`: syncs the log beside the writer
+//   reader.c      the pool of read-only connections; snapshots; the reader gap
+//   checkpoint.c  pinned and guarded checkpoints; the checkpointer thread
+//   report.c      statistics;  health.c;  maintain.c  weir_optimize
+//   conn.c, stmt.c   connections and their statements;  vfs.c  what SQLite's file access passes through
+//   outside.c     who else holds locks
+//
+// Locks, outermost first; whoever holds one takes only those further down:
+//
+//   1. checkpoint.lock   one checkpoint at a time; held through a whole checkpoint
+//   2. the turn          (queue.turn) the right to use the writer's connection; not a mutex: handed over first come, first
+//                        served, and held through a group. The thread that has it is "the writer" for that long.
+//   3. queue.lock        the queue, the turn's waiting list, sequence numbers; held for a few instructions
+//   4. pool.lock         the readers; held for a few instructions
+//   5. sync.lock         the interval syncer's list
+//   6. conn.sql_lock     a statement's text for reports
+#ifndef WEIR_STORE_STORE_H
+#define WEIR_STORE_STORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/histogram.h"
+#include "base/random.h"
+#include "store/conn.h"
+#include "store/vfs.h"
+#include "weir/wal.h"
+#include "weir/weir.h"
+
+enum {
+    WEIR__QUEUE_JOBS_DEFAULT = 8192,
+    WEIR__GROUP_JOBS_DEFAULT = 4096,
+    WEIR__CHUNK_JOBS = 64,         // jobs under one savepoint; when one fails they run again with one each
+    WEIR__JOB_OVERHEAD_BYTES = 256, // what a queued job costs besides its argument
+    WEIR__WAL_HEADER_BYTES = 32,
+    WEIR__FRAME_HEADER_BYTES = 24,
+    WEIR__DEGRADED_TEXT = 256,
+    WEIR__PATH_MAX = 4000, // bytes, with room for "-journal" below PATH_MAX
+};
+
+// A thread that waits for its job in weir_write. Lives on that thread's stack: once `done` is set it may be gone.
+typedef struct weir__waiter {
+    _Atomic uint32_t done; // futex word
+    int code;
+    weir_error *err;
+    struct weir__waiter *wake[2]; // woken by this one: wake-ups spread as a tree instead of costing the writer one each
+    struct weir__waiter *next;    // while the tree is built
+} weir__waiter;
+
+typedef enum weir__job_state {
+    WEIR__JOB_QUEUED,  // or to be run again
+    WEIR__JOB_APPLIED, // ran in the open group
+    WEIR__JOB_FAILED,  // ran, failed, its changes are undone
+} weir__job_state;
+
+typedef struct weir__job {
+    struct weir__job *next;
+    weir_job_fn *run;
+    void *arg;
+    weir_release_fn *release;
+    weir_done_fn *done;
+    void *context;
+    weir__waiter *waiter;
+    const char *label;
+    weir_error *failure; // of WEIR__JOB_FAILED; NULL when there was no memory for it
+    int failure_code;
+    uint64_t deadline_ns;
+    uint64_t submitted_ns;
+    uint64_t seq;
+    size_t bytes;
+    weir_ack ack;
+    weir__job_state state;
+    bool acknowledged; // as APPLIED; only the commit is still owed
+} weir__job;
+
+typedef struct weir__job_list {
+    weir__job *first;
+    weir__job **last;
+    size_t size;
+} weir__job_list;
+
+// Waits for the turn; on the waiting thread's stack.
+typedef struct weir__turn_wait {
+    struct weir__turn_wait *next;
+    bool granted;
+} weir__turn_wait;
+
+typedef struct weir__queue {
+    pthread_mutex_t lock;
+    // All guarded by lock:
+    weir__job_list jobs;
+    size_t held;  // jobs that have not ended: queued, in the group, or owed a sync
+    size_t bytes; // of these
+    weir__job *spare; // used job structs, so that a steady load allocates nothing
+    size_t spare_size;
+    uint32_t waiting_for_room;
+    pthread_cond_t room;
+    bool turn_taken;
+    weir__turn_wait *turn_first;
+    weir__turn_wait **turn_last;
+    pthread_cond_t turn;
+    bool writer_asleep;     // the writer thread waits on `work`
+    size_t wake_at;         // … until this many jobs wait
+    pthread_cond_t work;
+    uint64_t submitted_seq; // of the newest job
+    uint64_t committed_seq; // every job up to this one has ended: committed, or failed
+    uint64_t flush_seq;     // somebody waits for this one: commit even what could linger
+    uint32_t flushers;
+    pthread_cond_t flushed;
+    bool stop;              // weir_close: nothing new
+    bool abandon;           // weir_close's deadline has passed: give up what cannot be committed
+    weir_error commit_error; // why commits fail at present; code 0 when they do not
+    uint64_t commit_error_count;
+    uint64_t dropped_seq;    // newest job that a failed commit took with it, and that error
+    weir_error dropped;
+    weir_error lost;         // a job acknowledged as APPLIED that could not be kept
+    weir_error fence;        // the failed sync; code 0 while there was none
+    bool writer_gone;        // the writer thread has ended
+    pthread_cond_t gone;
+    size_t jobs_peak;
+    uint64_t full_count;
+} weir__queue;
+
+typedef enum weir__writer_state {
+    WEIR__WRITER_IDLE,       // no transaction
+    WEIR__WRITER_BEGINNING,  // asking for the write lock
+    WEIR__WRITER_OPEN,       // a transaction is open, jobs run or it lingers
+    WEIR__WRITER_COMMITTING,
+    WEIR__WRITER_RETRYING,   // the group failed to begin or commit and will be tried again
+    WEIR__WRITER_FENCED,     // a sync failed: nothing is written any more
+    WEIR__WRITER_STATES,
+} weir__writer_state;
+
+typedef struct weir__writer {
+    // Owned by whoever has the turn:
+    weir_tx *conn;
+    weir__job_list group;        // taken from the queue and not yet committed
+    weir__job *next_to_run;      // of the group; those before it ran in the open transaction
+    uint64_t taken_seq;          // newest job ever taken
+    uint64_t attempt_until_ns;   // the busy handler gives up then
+    uint64_t linger_until_ns;
+    weir_error scratch;          // of the job that runs
+    weir__rng rng;
+    uint32_t tries;              // failed attempts in a row
+    uint32_t careful;            // chunks that still run with a savepoint for each job, because one failed lately
+    pthread_t thread;
+    bool thread_started;
+
+    // Written by whoever has the turn, read by anyone:
+    _Atomic int state;           // weir__writer_state
+    _Atomic uint64_t applied_pending;
+    _Atomic uint64_t jobs_submitted, jobs_done, jobs_failed, acks[3], groups, retries, replays;
+    _Atomic uint64_t commit_ns_last;
+    _Atomic size_t group_size_last; // jobs in the last group: whether clients write alone or together
+    weir__histogram group_jobs, commit_ns, write_ns;
+} weir__writer;
+
+typedef struct weir__pool_wait {
+    struct weir__pool_wait *next;
+    weir_snapshot *snapshot; // what it got
+} weir__pool_wait;
+
+struct weir_snapshot {
+    weir_store *store;
+    weir_tx *conn;
+    // Guarded by pool.lock:
+    bool open;
+    bool holds_turn; // degraded store: the writer's connection, with the turn
+    uint64_t id;
+    uint64_t opened_ns, deadline_ns;
+    int64_t frame;         // mxFrame when it was opened: it needs frames up to this one, and pins those after
+    uint32_t salt;         // of that log
+    const char *label;
+    weir_snapshot *prev, *next; // open ones, oldest first
+};
+
+typedef struct weir__pool {
+    pthread_mutex_t lock;
+    // All guarded by lock:
+    weir_snapshot slots[WEIR_READERS_MAX]; // one per connection; the degraded store has one on the writer's
+    uint32_t size;
+    weir_snapshot *free_first; // linked through next
+    weir_snapshot open;        // list head
+    uint32_t open_size;
+    weir__pool_wait *wait_first;
+    weir__pool_wait **wait_last;
+    pthread_cond_t changed;    // a connection was handed to somebody, or came back
+    uint32_t gaps;             // nobody gets a connection while this is not 0
+    bool stop;
+    uint64_t next_id;
+    uint64_t reads, expired, waited, gap_count;
+    weir__histogram read_ns;
+} weir__pool;
+
+typedef struct weir__checkpointer {
+    pthread_mutex_t lock; // lock 1
+    // Guarded by lock:
+    weir_tx *conn; // checkpoints
+    weir_tx *pin;  // the reader that keeps the log from restarting
+    uint64_t busy_until_ns; // how long SQLite may wait for locks in a checkpoint
+    bool not_pinned;        // the pin could not be proved: nothing was moved
+
+    pthread_mutex_t wake_lock; // leaf lock: guards wake, stop and the report below
+    pthread_cond_t wake;
+    bool wanted, stop;
+    weir__histogram time_ns;
+    weir_checkpoint_report last;
+    uint64_t complete[4], stopped_short[4], skipped;
+
+    pthread_t thread;
+    bool thread_started;
+    _Atomic int64_t frames;        // in the log after our last commit
+    _Atomic int64_t moved;         // after our last checkpoint
+    _Atomic int64_t tried;         // in the log when a checkpoint was asked for last
+    atomic_bool busy;              // one has been asked for and has not ended
+    _Atomic uint64_t wal_bytes_peak;
+} weir__checkpointer;
+
+typedef struct weir__syncer {
+    pthread_mutex_t lock;
+    // Guarded by lock:
+    weir__job_list waiting;   // committed, owed a DURABLE acknowledgement
+    weir__histogram write_ns; // their latencies
+    weir__histogram sync_ns;
+    bool dirty;               // a commit has not been synced yet, since
+    uint64_t dirty_since_ns;
+    bool failed;
+    bool stop;
+    uint64_t synced_seq;
+    uint64_t committed_seq;
+    uint32_t urgent;          // flushers wait: do not wait for the interval
+    pthread_cond_t wake, synced;
+
+    // Owned by the syncer thread:
+    int fd;                   // of the -wal, -1
+    uint64_t inode;
+    uint32_t salt;
+    uint32_t log_salt;        // of the log that was synced last
+    bool directory_synced;
+    pthread_t thread;
+    bool thread_started;
+} weir__syncer;
+
+struct weir_store {
+    // Set by weir_open, then constant:
+    weir_config config; // every default filled in
+    char *path, *wal_path, *shm_path;
+    weir__clock *clock;
+    weir__vfs *vfs;
+    bool wal;           // false: degraded
+    bool memory;
+    bool hot_journal;   // one was there at opening
+    weir__fs_kind fs_kind;
+    bool fixed_sqlite;
+    char degraded[WEIR__DEGRADED_TEXT]; // why; empty when not
+    uint64_t fork_generation;
+    int64_t page_size;
+    const volatile void *wal_index; // of the writer's connection; NULL when there is no log
+
+    weir__queue queue;
+    weir__writer writer;
+    weir__pool pool;
+    weir__checkpointer checkpointer;
+    weir__syncer syncer;
+};
+
+// ---- open.c
+// A connection with every pragma set and read back.
+int weir__store_connect(weir_store *store, weir__conn_kind kind, weir_tx **conn, weir_error *err);
+// WEIR_OK, WEIR_FORKED.
+int weir__store_check(const weir_store *store, weir_error *err);
+// A deadline in the clock's time: given in ms from now (or from start_ns), 0 for the default, WEIR_NO_DEADLINE for none.
+uint64_t weir__store_deadline(const weir_store *store, uint32_t deadline_ms, uint32_t default_ms);
+uint64_t weir__store_deadline_from(uint64_t start_ns, uint32_t deadline_ms, uint32_t default_ms);
+// The live wal-index of this store; false when there is none or no consistent copy could be had.
+bool weir__store_sample(weir_store *store, weir_wal_index *index);
+// ---- outside.c
+// "held by process 1234 (python3 x.py)" for the holder of a WAL lock other than this process; empty text and 0 when there is none.
+int64_t weir__store_holder(weir_store *store, int lock_first, int lock_last, char *out, size_t size);
+
+// ---- queue.c
+void weir__queue_init(weir_store *store);
+void weir__queue_fini(weir_store *store);
+void weir__jobs_init(weir__job_list *list);
+void weir__jobs_push(weir__job_list *list, weir__job *job);
+void weir__jobs_append(weir__job_list *list, weir__job_list *rest); // empties rest
+// The turn: queue.lock is held. WEIR_BUSY past the deadline.
+int weir__turn_take(weir_store *store, uint64_t deadline_ns);
+void weir__turn_give(weir_store *store);
+// Frees or keeps ended jobs, and lets those in who wait for room. Takes queue.lock.
+void weir__queue_recycle(weir_store *store, weir__job_list *ended);
+// Puts a copy of `job` into the queue and wakes the writer; waits for room unless fail_when_full.
+int weir__queue_submit(weir_store *store, const weir__job *job, bool fail_when_full, weir_error *err);
+// The same, except that a caller that writes alone gets the turn instead (*mine): its job is the writer's group already.
+int weir__queue_submit_or_lead(weir_store *store, const weir__job *job, bool fail_when_full, bool *mine, weir_error *err);
+// With queue.lock: whether something new may come in.
+int weir__queue_open(const weir_store *store, weir_error *err);
+
+// ---- writer.c: with the turn
+// Everything that waits, up to one group's limit, from begin to acknowledgement. The group is empty afterwards.
+void weir__writer_run_turn(weir_store *store);
+// A sync failed: nothing may be written any more.
+void weir__writer_fence(weir_store *store, const weir_error *why);
+// SQLite's busy handler on the writer's connection; `arg` is the store.
+int weir__writer_on_busy(void *arg, int times);
+// Of any thread: the state's name, and whether this thread is inside a job or a callback of any store.
+const char *weir__writer_state_name(const weir_store *store);
+bool weir__writer_is_me(void);
+
+// ---- write.c
+int weir__writer_start(weir_store *store, weir_error *err);
+// Refuses new work, drains until deadline_ns, ends the thread. The error that APPLIED work ended with, if any.
+int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err);
+// Everything up to the newest job has ended when this returns WEIR_OK; durable when `synced` and the policy can give it.
+int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool synced, weir_error *err);
+
+// ---- sync.c
+void weir__sync_init(weir_store *store);
+int weir__sync_start(weir_store *store, weir_error *err);
+void weir__sync_stop(weir_store *store);
+// A group was committed: takes the jobs that wait for a sync.
+void weir__sync_committed(weir_store *store, weir__job_list *owed, uint64_t seq);
+// Waits until everything up to the job `seq` is synced.
+int weir__sync_wait(weir_store *store, uint64_t seq, uint64_t deadline_ns, weir_error *err);
+
+// ---- reader.c
+void weir__pool_init(weir_store *store);
+int weir__pool_start(weir_store *store, weir_error *err);
+void weir__pool_stop(weir_store *store, uint64_t deadline_ns);
+// New snapshots wait until gap_end; returns whether all open ones were closed by until_ns.
+bool weir__pool_gap_begin(weir_store *store, uint64_t until_ns);
+void weir__pool_gap_end(weir_store *store);
+
+// ---- checkpoint.c
+void weir__checkpoint_init(weir_store *store);
+int weir__checkpoint_start(weir_store *store, weir_error *err);
+void weir__checkpoint_stop(weir_store *store);
+// At closing, after everybody has gone: empties the log if that can be had at once.
+void weir__checkpoint_last(weir_store *store);
+
+// ---- acknowledge.c
+// Ends jobs: result to waiter or callback, argument released. `result` NULL: each job's own (WEIR_OK or its failure).
+// Latencies go to `latency_ns`, which only this thread records to now. The jobs stay in the list, to be recycled.
+void weir__acknowledge(weir_store *store, weir__job_list *jobs, const weir_error *result,
+                       weir__histogram *latency_ns);
+// Reports those jobs of the open group that want no more than APPLIED, and marks them.
+void weir__acknowledge_applied(weir_store *store, weir__job_list *jobs, weir__histogram *latency_ns);
+int weir__waiter_wait(weir__waiter *waiter);
+
+#endif

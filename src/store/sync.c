@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+//
+// Durability `interval`: commits at synchronous=NORMAL do not sync; this thread syncs the log at least every
+// sync_interval_ms while there is something to sync, and only then acknowledges what asked for DURABLE.
+//
+// What makes a commit survive a power cut here (measured, and described in docs/durability.md):
+//   - the log is synced through a descriptor of our own. That is safe inside a process that has the database open, because
+//     SQLite takes no POSIX locks on the -wal, so that closing it drops none;
+//   - if the log was restarted since the last sync (its salts changed), the commits before that are in the database file now:
+//     a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is synced too, through SQLite's own file;
+//   - a new -wal file needs its directory entry synced once;
+//   - our descriptor must still be the file that has the name.
+// A failed sync is never tried again: the store is fenced.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/fs.h"
+#include "store/store.h"
+
+// Opens the -wal again when the name means another file now. fd is -1 when there is no log: nothing to sync in it.
+static int follow_log(weir_store *store, weir_error *err)
+{
+    weir__syncer *syncer = &store->syncer;
+    struct stat now;
+    if (stat(store->wal_path, &now) != 0) {
+        if (errno != ENOENT)
+            return weir__error_errno(err, errno, "cannot look at %s", store->wal_path);
+        now.st_ino = 0;
+    }
+    if (syncer->fd >= 0 && now.st_ino == syncer->inode)
+        return WEIR_OK;
+    if (syncer->fd >= 0)
+        close(syncer->fd);
+    syncer->fd = -1;
+    syncer->directory_synced = false;
+    if (now.st_ino == 0)
+        return WEIR_OK;
+    syncer->fd = open(store->wal_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (syncer->fd < 0)
+        return weir__error_errno(err, errno, "cannot open %s to sync it", store->wal_path);
+    if (fstat(syncer->fd, &now) != 0)
+        return weir__error_errno(err, errno, "cannot look at %s", store->wal_path);
+    syncer->inode = now.st_ino;
+    return WEIR_OK;
+}
+
+static int sync_log(weir_store *store, weir_error *err)
+{
+    weir__syncer *syncer = &store->syncer;
+    const int code = follow_log(store, err);
+    if (code != WEIR_OK || syncer->fd < 0)
+        return code;
+    if (store->config.sync_delay_us)
+        weir__clock_sleep_until(store->clock, weir__clock_now_ns(store->clock) +
+                                                  store->config.sync_delay_us * WEIR__NS_PER_US);
+    if (fdatasync(syncer->fd) != 0)
+        return weir__error_errno(err, errno, "cannot sync %s", store->wal_path);
+    if (!syncer->directory_synced) {
+        const int rc = weir__fs_sync_parent(store->wal_path, err);
+        if (rc != WEIR_OK)
+            return rc;
+        syncer->directory_synced = true;
+    }
+    return WEIR_OK;
+}
+
+// The database file, through SQLite's own file object: closing a descriptor of ours would drop this process's locks.
+static int sync_database(weir_store *store, weir_error *err)
+{
+    sqlite3_file *file = NULL;
+    int rc = sqlite3_file_control(store->writer.conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (rc == SQLITE_OK && file && file->pMethods)
+        rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    if (rc != SQLITE_OK)
+        return weir__error_set(err, WEIR_IO, "cannot sync %s: %s", store->path, sqlite3_errstr(rc));
+    return WEIR_OK;
+}
+
+// The writer's turn, so that nobody uses its file object meanwhile.
+static int sync_database_in_turn(weir_store *store, weir_error *err)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_take(store, WEIR__FOREVER);
+    pthread_mutex_unlock(&store->queue.lock);
+    const int code = sync_database(store, err);
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_give(store);
+    pthread_mutex_unlock(&store->queue.lock);
+    return code;
+}
+
+static uint32_t current_salt(weir_store *store)
+{
+    weir_wal_index index;
+    return weir__store_sample(store, &index) ? index.salt[0] : 0;
+}
+
+static int sync_all(weir_store *store, weir_error *err)
+{
+    weir__syncer *syncer = &store->syncer;
+    const uint32_t salt = current_salt(store);
+    int code = sync_log(store, err);
+    if (code == WEIR_OK && salt != syncer->log_salt)
+        code = sync_database_in_turn(store, err);
+    syncer->log_salt = salt;
+    return code;
+}
+
+static void fence(weir_store *store, const weir_error *why)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_take(store, WEIR__FOREVER);
+    pthread_mutex_unlock(&store->queue.lock);
+    weir__writer_fence(store, why);
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_give(store);
+    pthread_mutex_unlock(&store->queue.lock);
+}
+
+static void end_owed(weir_store *store, weir__job_list *owed, const weir_error *why)
+{
+    weir_error unknown = WEIR_ERROR_INIT;
+    if (why)
+        weir__error_set(&unknown, WEIR_UNKNOWN,
+                        "%s: this write is committed, but whether it is on the disk is known only after the store has been "
+                        "opened again: %s",
+                        store->path, why->text);
+    weir__acknowledge(store, owed, why ? &unknown : NULL, &store->syncer.write_ns);
+    weir__queue_recycle(store, owed);
+}
+
+// One round, with syncer.lock held on entry and exit.
+static void sync_round(weir_store *store)
+{
+    weir__syncer *syncer = &store->syncer;
+    weir__job_list owed;
+    weir__jobs_init(&owed);
+    weir__jobs_append(&owed, &syncer->waiting);
+    const uint64_t seq = syncer->committed_seq;
+    syncer->dirty = false;
+    pthread_mutex_unlock(&syncer->lock);
+
+    weir_error err = WEIR_ERROR_INIT;
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
+    const int code = sync_all(store, &err);
+    weir__histogram_record(&syncer->sync_ns, weir__clock_now_ns(store->clock) - start_ns);
+    if (code != WEIR_OK)
+        fence(store, &err);
+    end_owed(store, &owed, code == WEIR_OK ? NULL : &err);
+
+    pthread_mutex_lock(&syncer->lock);
+    if (code == WEIR_OK)
+        syncer->synced_seq = seq;
+    else
+        syncer->failed = true;
+    pthread_cond_broadcast(&syncer->synced);
+}
+
+static void *sync_main(void *arg)
+{
+    weir_store *store = arg;
+    weir__syncer *syncer = &store->syncer;
+    const uint64_t interval_ns = store->config.sync_interval_ms * WEIR__NS_PER_MS;
+    pthread_mutex_lock(&syncer->lock);
+    while (!syncer->stop || syncer->dirty) {
+        if (!syncer->dirty) {
+            weir__cond_wait_until(store->clock, &syncer->wake, &syncer->lock, WEIR__FOREVER);
+            continue;
+        }
+        const uint64_t due_ns = syncer->dirty_since_ns + interval_ns;
+        while (!syncer->stop && !syncer->urgent && weir__clock_now_ns(store->clock) < due_ns)
+            weir__cond_wait_until(store->clock, &syncer->wake, &syncer->lock, due_ns);
+        sync_round(store);
+    }
+    pthread_mutex_unlock(&syncer->lock);
+    return NULL;
+}
+
+void weir__sync_committed(weir_store *store, weir__job_list *owed, uint64_t seq)
+{
+    weir__syncer *syncer = &store->syncer;
+    pthread_mutex_lock(&syncer->lock);
+    weir__jobs_append(&syncer->waiting, owed);
+    syncer->committed_seq = seq;
+    if (!syncer->dirty) {
+        syncer->dirty = true;
+        syncer->dirty_since_ns = weir__clock_now_ns(store->clock);
+        pthread_cond_signal(&syncer->wake);
+    }
+    pthread_mutex_unlock(&syncer->lock);
+}
+
+int weir__sync_wait(weir_store *store, uint64_t seq, uint64_t deadline_ns, weir_error *err)
+{
+    weir__syncer *syncer = &store->syncer;
+    int code = WEIR_OK;
+    pthread_mutex_lock(&syncer->lock);
+    const uint64_t target = seq < syncer->committed_seq ? seq : syncer->committed_seq;
+    syncer->urgent++;
+    pthread_cond_signal(&syncer->wake);
+    while (code == WEIR_OK && syncer->synced_seq < target && !syncer->failed)
+        if (weir__cond_wait_until(store->clock, &syncer->synced, &syncer->lock, deadline_ns) == ETIMEDOUT)
+            code = weir__error_set(err, WEIR_BUSY, "%s: the log was not synced by the deadline", store->wal_path);
+    if (code == WEIR_OK && syncer->failed)
+        code = weir__error_set(err, WEIR_FENCED, "%s: a sync of the log failed; close the store and open it again",
+                               store->wal_path);
+    syncer->urgent--;
+    pthread_mutex_unlock(&syncer->lock);
+    return code;
+}
+
+void weir__sync_init(weir_store *store)
+{
+    weir__syncer *syncer = &store->syncer;
+    syncer->fd = -1;
+    weir__jobs_init(&syncer->waiting);
+    pthread_mutex_init(&syncer->lock, NULL);
+    weir__cond_init(&syncer->wake);
+    weir__cond_init(&syncer->synced);
+}
+
+int weir__sync_start(weir_store *store, weir_error *err)
+{
+    weir__syncer *syncer = &store->syncer;
+    if (store->config.durability != WEIR_DURABILITY_INTERVAL || !store->wal || store->config.read_only)
+        return WEIR_OK;
+    const int rc = pthread_create(&syncer->thread, NULL, sync_main, store);
+    if (rc != 0)
+        return weir__error_errno(err, rc, "%s: cannot start the thread that syncs the log", store->path);
+    syncer->thread_started = true;
+    return WEIR_OK;
+}
+
+void weir__sync_stop(weir_store *store)
+{
+    weir__syncer *syncer = &store->syncer;
+    pthread_mutex_lock(&syncer->lock);
+    syncer->stop = true;
+    pthread_cond_signal(&syncer->wake);
+    pthread_mutex_unlock(&syncer->lock);
+    if (syncer->thread_started)
+        pthread_join(syncer->thread, NULL);
+    syncer->thread_started = false;
+    if (syncer->fd >= 0)
+        close(syncer->fd);
+    syncer->fd = -1;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+//
+// The public side of writing, and the thread that takes the writer's turn when nobody else does.
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "store/store.h"
+
+enum {
+    GATHER_NS_MAX = 200 * 1000, // longest wait for clients that were just answered to come back with more
+};
+
+// ------------------------------------------------------------------------------------------- public calls
+
+static bool gives_durable(const weir_store *store)
+{
+    return !store->memory && (store->config.durability == WEIR_DURABILITY_FULL ||
+                              store->config.durability == WEIR_DURABILITY_INTERVAL);
+}
+
+static int check_write(const weir_store *store, weir_ack ack, bool blocks, weir_error *err)
+{
+    const int code = weir__store_check(store, err);
+    if (code != WEIR_OK)
+        return code;
+    if (blocks && weir__writer_is_me())
+        return weir__error_set(err, WEIR_INVALID,
+                               "%s: a job or a callback must not wait for a write: use weir_submit, or do it in this job",
+                               store->path);
+    if (store->config.read_only)
+        return weir__error_set(err, WEIR_DENIED, "%s: the store was opened read-only", store->path);
+    if ((unsigned)ack > WEIR_ACK_APPLIED)
+        return weir__error_set(err, WEIR_INVALID, "%s: there is no acknowledgement level %d", store->path, (int)ack);
+    if (ack == WEIR_ACK_DURABLE && !gives_durable(store))
+        return weir__error_set(err, WEIR_UNSUPPORTED,
+                               "%s: a write cannot be acknowledged as durable %s; ask for COMMITTED", store->path,
+                               store->memory ? "in a database in memory" : "with this durability policy");
+    return WEIR_OK;
+}
+
+static weir__job job_of(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *options)
+{
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    return (weir__job){
+        .run = run,
+        .arg = arg,
+        .release = options->release,
+        .label = options->label,
+        .submitted_ns = now_ns,
+        .deadline_ns = weir__store_deadline_from(now_ns, options->deadline_ms, store->config.write_deadline_ms),
+        .bytes = options->arg_bytes < SIZE_MAX - WEIR__JOB_OVERHEAD_BYTES
+                     ? options->arg_bytes + WEIR__JOB_OVERHEAD_BYTES
+                     : SIZE_MAX,
+        .ack = options->ack,
+        .state = WEIR__JOB_QUEUED,
+    };
+}
+
+static void refuse(const weir_write_options *options, void *arg)
+{
+    if (options->release)
+        options->release(arg);
+}
+
+int weir_submit(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given, weir_done_fn *done,
+                void *context, weir_error *err)
+{
+    const weir_write_options options = given ? *given : (weir_write_options)WEIR_WRITE_OPTIONS_INIT;
+    int code = check_write(store, options.ack, !options.fail_when_full, err);
+    if (code == WEIR_OK) {
+        weir__job job = job_of(store, run, arg, &options);
+        job.done = done;
+        job.context = context;
+        code = weir__queue_submit(store, &job, options.fail_when_full, err);
+    }
+    if (code == WEIR_OK)
+        atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
+    else
+        refuse(&options, arg);
+    return code;
+}
+
+static void give_turn(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    weir__turn_give(store);
+    if (queue->writer_asleep && queue->jobs.size > 0)
+        pthread_cond_signal(&queue->work);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given, weir_error *err)
+{
+    const weir_write_options options = given ? *given : (weir_write_options)WEIR_WRITE_OPTIONS_INIT;
+    weir__waiter waiter = {.err = err};
+    bool lead = false;
+    int code = check_write(store, options.ack, true, err);
+    if (code == WEIR_OK) {
+        weir__job job = job_of(store, run, arg, &options);
+        job.waiter = &waiter;
+        code = weir__queue_submit_or_lead(store, &job, options.fail_when_full, &lead, err);
+    }
+    if (code != WEIR_OK) {
+        refuse(&options, arg);
+        return code;
+    }
+    atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
+    if (lead) {
+        weir__writer_run_turn(store);
+        give_turn(store);
+    }
+    return weir__waiter_wait(&waiter);
+}
+
+int weir_flush(weir_store *store, uint32_t deadline_ms, weir_error *err)
+{
+    const int code = check_write(store, WEIR_ACK_COMMITTED, true, err);
+    if (code != WEIR_OK)
+        return code;
+    return weir__writer_flush(store, weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms), true,
+                              err);
+}
+
+// ------------------------------------------------------------------------------------------------- flush
+
+// With queue.lock: why `target` cannot be reached, if that is known already.
+static int flush_failure(const weir_store *store, uint64_t errors_before, weir_error *err)
+{
+    const weir__queue *queue = &store->queue;
+    const weir_error *why = queue->fence.code ? &queue->fence : &queue->commit_error;
+    const bool passes = why->code == WEIR_BUSY || why->code == WEIR_FULL;
+    if (why->code == WEIR_OK || queue->commit_error_count == errors_before || passes)
+        return WEIR_OK;
+    weir__error_copy(err, why);
+    return why->code;
+}
+
+static int flush_late(const weir_store *store, weir_error *err)
+{
+    const weir__queue *queue = &store->queue;
+    if (queue->commit_error.code) {
+        weir__error_copy(err, &queue->commit_error);
+        return queue->commit_error.code;
+    }
+    return weir__error_set(err, WEIR_BUSY, "%s: the writes before this were not committed by the deadline", store->path);
+}
+
+// With queue.lock: waits until every job up to `target` has ended.
+static int flush_wait(weir_store *store, uint64_t target, uint64_t deadline_ns, weir_error *err)
+{
+    weir__queue *queue = &store->queue;
+    const uint64_t errors_before = queue->commit_error_count;
+    const uint64_t start_seq = queue->committed_seq;
+    int code = WEIR_OK;
+    while (code == WEIR_OK && queue->committed_seq < target) {
+        const int rc = weir__cond_wait_until(store->clock, &queue->flushed, &queue->lock, deadline_ns);
+        if (queue->committed_seq >= target)
+            break;
+        code = flush_failure(store, errors_before, err);
+        if (code == WEIR_OK && rc == ETIMEDOUT)
+            code = flush_late(store, err);
+    }
+    if (code == WEIR_OK && queue->dropped_seq > start_seq && queue->dropped_seq <= target) {
+        weir__error_copy(err, &queue->dropped);
+        code = queue->dropped.code;
+    }
+    if (code == WEIR_OK && queue->lost.code) {
+        weir__error_copy(err, &queue->lost);
+        code = queue->lost.code;
+        weir__error_clear(&queue->lost);
+    }
+    return code;
+}
+
+int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool synced, weir_error *err)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    const uint64_t target = queue->submitted_seq;
+    if (target > queue->flush_seq)
+        queue->flush_seq = target;
+    queue->flushers++;
+    if (queue->writer_asleep)
+        pthread_cond_signal(&queue->work);
+    int code = flush_wait(store, target, deadline_ns, err);
+    queue->flushers--;
+    pthread_mutex_unlock(&queue->lock);
+    if (code == WEIR_OK && synced && store->config.durability == WEIR_DURABILITY_INTERVAL)
+        code = weir__sync_wait(store, target, deadline_ns, err);
+    return code;
+}
+
+// ------------------------------------------------------------------------------------------------ the thread
+
+// With queue.lock: sleeps until at least `jobs` wait, somebody ends the store, or until_ns.
+static void sleep_until_jobs(weir_store *store, size_t jobs, uint64_t until_ns)
+{
+    weir__queue *queue = &store->queue;
+    queue->writer_asleep = true;
+    queue->wake_at = jobs;
+    while (queue->jobs.size < jobs && !queue->stop)
+        if (weir__cond_wait_until(store->clock, &queue->work, &queue->lock, until_ns) == ETIMEDOUT)
+            break;
+    queue->writer_asleep = false;
+    queue->wake_at = 1;
+}
+
+// With queue.lock. Clients that were answered together will be back together: waiting for them for a part of what a
+// commit costs makes groups as large as the number of clients. One client alone never waits.
+static void gather(weir_store *store)
+{
+    const size_t last = atomic_load_explicit(&store->writer.group_size_last, memory_order_relaxed);
+    const weir__queue *queue = &store->queue;
+    if (last <= 1 || queue->jobs.size >= last - last / 4 || queue->stop)
+        return;
+    const uint64_t commit_ns = atomic_load_explicit(&store->writer.commit_ns_last, memory_order_relaxed);
+    const uint64_t wait_ns = commit_ns / 2 < GATHER_NS_MAX ? commit_ns / 2 : GATHER_NS_MAX;
+    sleep_until_jobs(store, last - last / 4, weir__clock_now_ns(store->clock) + wait_ns);
+}
+
+static void *writer_main(void *arg)
+{
+    weir_store *store = arg;
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    while (!queue->stop || queue->jobs.size > 0) {
+        if (queue->jobs.size == 0)
+            sleep_until_jobs(store, 1, WEIR__FOREVER);
+        if (queue->jobs.size == 0)
+            continue;
+        gather(store);
+        weir__turn_take(store, WEIR__FOREVER);
+        pthread_mutex_unlock(&queue->lock);
+        weir__writer_run_turn(store);
+        pthread_mutex_lock(&queue->lock);
+        weir__turn_give(store);
+    }
+    weir__turn_take(store, WEIR__FOREVER); // whoever writes on a thread of its own is done after this
+    weir__turn_give(store);
+    queue->writer_gone = true;
+    pthread_cond_broadcast(&queue->gone);
+    pthread_mutex_unlock(&queue->lock);
+    return NULL;
+}
+
+int weir__writer_start(weir_store *store, weir_error *err)
+{
+    weir__writer *writer = &store->writer;
+    weir__jobs_init(&writer->group);
+    weir__rng_init(&writer->rng, weir__random_u64());
+    if (store->config.read_only)
+        return WEIR_OK;
+    sqlite3_busy_handler(writer->conn->db, weir__writer_on_busy, store);
+    const int rc = pthread_create(&writer->thread, NULL, writer_main, store);
+    if (rc != 0)
+        return weir__error_errno(err, rc, "%s: cannot start the writer's thread", store->path);
+    writer->thread_started = true;
+    return WEIR_OK;
+}
+
+int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    queue->stop = true;
+    pthread_cond_broadcast(&queue->work);
+    pthread_cond_broadcast(&queue->room);
+    while (store->writer.thread_started && !queue->writer_gone) {
+        if (weir__cond_wait_until(store->clock, &queue->gone, &queue->lock, deadline_ns) != ETIMEDOUT)
+            continue;
+        queue->abandon = true;
+        atomic_store(&store->writer.conn->interrupt, true);
+        pthread_cond_broadcast(&queue->work);
+        deadline_ns = WEIR__FOREVER;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    if (store->writer.thread_started)
+        pthread_join(store->writer.thread, NULL);
+    store->writer.thread_started = false;
+    weir__error_copy(err, &queue->lost);
+    return queue->lost.code;
+}

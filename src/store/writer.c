@@ -1,0 +1,661 @@
+// SPDX-License-Identifier: MIT
+//
+// The writer: groups of jobs in one transaction, committed once, acknowledged each.
+//
+//                    take jobs                 ran, nothing lingers
+//      IDLE ───────> BEGINNING ───────> OPEN ───────────────────────> COMMITTING ───> IDLE
+//       ^  ^             │  ^            │ │                              │  │
+//       │  │   no lock   │  │   again    │ │  a fault undid it            │  │ a sync failed
+//       │  └─────────────┴─ RETRYING <───┘ │                              │  └───────> FENCED
+//       │   (nothing left)   ^             │                              │
+//       │                    └─────────────┼───────── commit failed ──────┘
+//       └──────────────────────────────────┘  a single job that failed: rolled back
+//
+// Whoever has the turn is the writer: the store's own thread, or a thread in weir_write that found nobody else writing and
+// so saves two thread switches. The turn is given back only when the group is empty.
+//
+// Isolation without paying for it: jobs run in chunks under one savepoint. Only when a job fails is its chunk undone and run
+// again with a savepoint for each job; after a failure the next chunks are run that careful way at once. A job may
+// therefore run more than once, which the public header demands that it bear.
+//
+// What was acknowledged as APPLIED stays in the group until a commit succeeds. What was not acknowledged and meets a failed
+// commit is tried again while the cause may pass (the lock is held, the disk is full) and its deadline has not come, and
+// reported otherwise. A failed job is reported only after the commit: its failure may rest on a neighbour's change.
+//
+// A commit whose sync failed may or may not be on the disk, and a second sync would tell nothing: the store is fenced.
+#include "store/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/error.h"
+
+enum {
+    CAREFUL_CHUNKS = 16,        // chunks run with a savepoint per job after one failed
+};
+
+static const char *const STATE_NAMES[WEIR__WRITER_STATES] = {"idle",       "beginning", "running",
+                                                             "committing", "retrying",  "fenced"};
+
+#define MAY(state) (1u << WEIR__WRITER_##state)
+static const unsigned MOVES[WEIR__WRITER_STATES] = {
+    [WEIR__WRITER_IDLE] = MAY(BEGINNING) | MAY(FENCED),
+    [WEIR__WRITER_BEGINNING] = MAY(OPEN) | MAY(RETRYING),
+    [WEIR__WRITER_OPEN] = MAY(COMMITTING) | MAY(RETRYING) | MAY(IDLE),
+    [WEIR__WRITER_COMMITTING] = MAY(IDLE) | MAY(RETRYING) | MAY(FENCED),
+    [WEIR__WRITER_RETRYING] = MAY(BEGINNING) | MAY(IDLE) | MAY(FENCED),
+    [WEIR__WRITER_FENCED] = 0,
+};
+
+static _Thread_local bool inside; // a job or a callback of a store
+
+bool weir__writer_is_me(void)
+{
+    return inside;
+}
+
+const char *weir__writer_state_name(const weir_store *store)
+{
+    return STATE_NAMES[atomic_load(&store->writer.state)];
+}
+
+static weir__writer_state state_of(const weir_store *store)
+{
+    return (weir__writer_state)atomic_load_explicit(&store->writer.state, memory_order_relaxed);
+}
+
+// Every move of the state machine passes here.
+static void move(weir_store *store, weir__writer_state to)
+{
+    const weir__writer_state from = state_of(store);
+    WEIR_ASSERT(store->queue.turn_taken);
+    WEIR_ASSERT((MOVES[from] & (1u << to)) != 0);
+    const bool in_transaction = !sqlite3_get_autocommit(store->writer.conn->db);
+    WEIR_ASSERT(in_transaction == (to == WEIR__WRITER_OPEN || to == WEIR__WRITER_COMMITTING));
+    atomic_store(&store->writer.state, (int)to);
+}
+
+// ------------------------------------------------------------------------------------------ ending of jobs
+
+static void note_progress(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    pthread_mutex_lock(&queue->lock);
+    queue->committed_seq = writer->group.first ? writer->group.first->seq - 1 : writer->taken_seq;
+    if (queue->flushers)
+        pthread_cond_broadcast(&queue->flushed);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static void end_jobs(weir_store *store, weir__job_list *jobs, const weir_error *result)
+{
+    inside = true;
+    weir__acknowledge(store, jobs, result, &store->writer.write_ns);
+    inside = false;
+    weir__queue_recycle(store, jobs);
+}
+
+// Moves those jobs of `from` for which `pick` holds to `to`.
+static void extract(weir__job_list *from, weir__job_list *to, bool (*pick)(const weir__job *, uint64_t), uint64_t value)
+{
+    weir__job_list rest;
+    weir__jobs_init(&rest);
+    for (weir__job *job = from->first, *next; job; job = next) {
+        next = job->next;
+        weir__jobs_push(pick(job, value) ? to : &rest, job);
+    }
+    weir__jobs_init(from);
+    weir__jobs_append(from, &rest);
+}
+
+static bool is_waiting(const weir__job *job, uint64_t unused)
+{
+    (void)unused;
+    return !job->acknowledged;
+}
+
+static bool is_late(const weir__job *job, uint64_t now_ns)
+{
+    return !job->acknowledged && job->deadline_ns <= now_ns;
+}
+
+static bool is_failed_applied(const weir__job *job, uint64_t unused)
+{
+    (void)unused;
+    return job->state == WEIR__JOB_FAILED && job->ack == WEIR_ACK_APPLIED;
+}
+
+static bool is_any(const weir__job *job, uint64_t unused)
+{
+    (void)job, (void)unused;
+    return true;
+}
+
+// Jobs that end with an error because of a commit, or an attempt at one, that failed.
+static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error *why)
+{
+    weir__queue *queue = &store->queue;
+    uint64_t lost = 0;
+    uint64_t newest = 0;
+    for (const weir__job *job = jobs->first; job; job = job->next) {
+        lost += job->acknowledged;
+        newest = job->seq > newest ? job->seq : newest;
+    }
+    if (jobs->size == 0)
+        return;
+    pthread_mutex_lock(&queue->lock);
+    queue->dropped_seq = newest;
+    weir__error_copy(&queue->dropped, why);
+    if (lost)
+        weir__error_set(&queue->lost, why->code, "%s: %llu writes that were acknowledged as applied could not be committed: %s",
+                        store->path, (unsigned long long)lost, why->text);
+    pthread_mutex_unlock(&queue->lock);
+    atomic_fetch_sub(&store->writer.applied_pending, lost);
+    end_jobs(store, jobs, why);
+}
+
+// ---------------------------------------------------------------------------------------- fence and retry
+
+void weir__writer_fence(weir_store *store, const weir_error *why)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    if (state_of(store) == WEIR__WRITER_FENCED)
+        return;
+    move(store, WEIR__WRITER_FENCED);
+    sqlite3_db_config(writer->conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    weir_error unknown = WEIR_ERROR_INIT;
+    weir__error_set(&unknown, WEIR_UNKNOWN,
+                    "%s: a sync failed, so whether this write is on the disk is known only after the store has been opened "
+                    "again: %s",
+                    store->path, why->text);
+    weir__job_list queued;
+    weir__jobs_init(&queued);
+    pthread_mutex_lock(&queue->lock);
+    weir__error_set(&queue->fence, WEIR_FENCED,
+                    "%s: nothing can be written since a sync failed; close the store and open it again: %s", store->path,
+                    why->text);
+    weir__error_copy(&queue->commit_error, &queue->fence);
+    queue->commit_error_count++;
+    weir__jobs_append(&queued, &queue->jobs);
+    writer->taken_seq = queue->submitted_seq;
+    const weir_error fence = queue->fence;
+    pthread_cond_broadcast(&queue->room);
+    pthread_mutex_unlock(&queue->lock);
+    drop_jobs(store, &writer->group, &unknown);
+    drop_jobs(store, &queued, &fence);
+    note_progress(store);
+}
+
+static uint64_t earliest_deadline(const weir_store *store)
+{
+    uint64_t earliest_ns = WEIR__FOREVER;
+    for (const weir__job *job = store->writer.group.first; job; job = job->next)
+        if (!job->acknowledged && job->deadline_ns < earliest_ns)
+            earliest_ns = job->deadline_ns;
+    return earliest_ns;
+}
+
+// The pause doubles for retry_tries attempts and then stays; a quarter of it is chance, so that processes do not march in step.
+static uint64_t pause_ns(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    const uint32_t doublings = writer->tries < store->config.retry_tries ? writer->tries : store->config.retry_tries;
+    const uint64_t base = store->config.retry_base_ms * WEIR__NS_PER_MS << (doublings > 0 ? doublings - 1 : 0);
+    return base - base / 8 + weir__rng_below(&writer->rng, base / 4 + 1);
+}
+
+// Waits before the next attempt, not beyond the first deadline of a job.
+static void pause_before_retry(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    const uint64_t until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), pause_ns(store));
+    const uint64_t first_ns = earliest_deadline(store);
+    const uint64_t wake_ns = until_ns < first_ns ? until_ns : first_ns;
+    pthread_mutex_lock(&queue->lock);
+    while (!queue->abandon && weir__clock_now_ns(store->clock) < wake_ns)
+        weir__cond_wait_until(store->clock, &queue->work, &queue->lock, wake_ns);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static bool may_pass(const weir_error *why)
+{
+    return why->code == WEIR_BUSY || why->code == WEIR_FULL;
+}
+
+// Who holds the write lock, for the sentence of a write that has to give up.
+static void name_the_holder(weir_store *store, weir_error *why)
+{
+    char who[128];
+    if (why->code != WEIR_BUSY || weir__store_holder(store, WEIR_WAL_LOCK_WRITE, WEIR_WAL_LOCK_WRITE, who, sizeof who) == 0)
+        return;
+    const int sqlite_code = why->sqlite_code;
+    weir__error_set(why, WEIR_BUSY, "%s: the write lock is %s", store->path, who);
+    why->sqlite_code = sqlite_code;
+}
+
+// Late jobs that still wait in the queue behind a group that cannot begin.
+static void drop_late_in_queue(weir_store *store, uint64_t now_ns, const weir_error *why)
+{
+    weir__queue *queue = &store->queue;
+    weir__job_list late;
+    weir__jobs_init(&late);
+    pthread_mutex_lock(&queue->lock);
+    extract(&queue->jobs, &late, is_late, now_ns);
+    pthread_mutex_unlock(&queue->lock);
+    drop_jobs(store, &late, why);
+}
+
+// The whole group is to be run again: nothing of it is in the database.
+static void forget_attempt(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    for (weir__job *job = writer->group.first; job; job = job->next) {
+        if (job->state != WEIR__JOB_QUEUED)
+            atomic_fetch_add_explicit(&writer->replays, 1, memory_order_relaxed);
+        job->state = WEIR__JOB_QUEUED;
+        free(job->failure);
+        job->failure = NULL;
+    }
+    writer->next_to_run = writer->group.first;
+}
+
+// An attempt to begin or to commit failed and was undone. Decides who is told, and waits before the next.
+static void attempt_failed(weir_store *store, weir_error *why)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    move(store, WEIR__WRITER_RETRYING);
+    name_the_holder(store, why);
+    forget_attempt(store);
+    writer->tries++;
+    atomic_fetch_add_explicit(&writer->retries, 1, memory_order_relaxed);
+    pthread_mutex_lock(&queue->lock);
+    const bool abandon = queue->abandon;
+    weir__error_copy(&queue->commit_error, why);
+    queue->commit_error_count++;
+    pthread_cond_broadcast(&queue->flushed);
+    pthread_mutex_unlock(&queue->lock);
+
+    weir__job_list ended;
+    weir__jobs_init(&ended);
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    extract(&writer->group, &ended, abandon ? is_any : may_pass(why) ? is_late : is_waiting, now_ns);
+    drop_jobs(store, &ended, why);
+    drop_late_in_queue(store, now_ns, why);
+    writer->next_to_run = writer->group.first;
+    note_progress(store);
+    if (writer->group.size == 0)
+        move(store, WEIR__WRITER_IDLE);
+    else
+        pause_before_retry(store);
+}
+
+// ------------------------------------------------------------------------------------------------- begin
+
+// SQLite's busy handler on the writer's connection: short sleeps, up to the end of this attempt.
+int weir__writer_on_busy(void *arg, int times)
+{
+    static const uint8_t SLEEPS_MS[] = {1, 2, 5, 10, 15, 20, 25};
+    weir_store *store = arg;
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    const uint64_t until_ns = store->writer.attempt_until_ns;
+    if (now_ns >= until_ns || atomic_load(&store->writer.conn->interrupt))
+        return 0;
+    const size_t last = sizeof SLEEPS_MS - 1;
+    const uint64_t sleep_ns = SLEEPS_MS[(size_t)times < last ? (size_t)times : last] * WEIR__NS_PER_MS;
+    weir__clock_sleep_until(store->clock, now_ns + sleep_ns < until_ns ? now_ns + sleep_ns : until_ns);
+    return 1;
+}
+
+static bool begin(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    if (state_of(store) == WEIR__WRITER_OPEN)
+        return true;
+    move(store, WEIR__WRITER_BEGINNING);
+    const uint64_t attempt_ns = weir__deadline_ns(weir__clock_now_ns(store->clock),
+                                                  store->config.busy_timeout_ms * WEIR__NS_PER_MS);
+    const uint64_t first_ns = earliest_deadline(store);
+    writer->attempt_until_ns = attempt_ns < first_ns ? attempt_ns : first_ns;
+    const int rc = weir__conn_control(writer->conn, "BEGIN IMMEDIATE");
+    if (rc == SQLITE_OK) {
+        move(store, WEIR__WRITER_OPEN);
+        writer->next_to_run = writer->group.first;
+        return true;
+    }
+    weir_error why = WEIR_ERROR_INIT;
+    weir__conn_error(writer->conn, rc, "BEGIN IMMEDIATE", &why);
+    attempt_failed(store, &why);
+    return false;
+}
+
+// --------------------------------------------------------------------------------------------- run the jobs
+
+typedef enum run_result {
+    RUN_FINE,
+    RUN_FAILED, // the job's own failure: the transaction stands
+    RUN_FAULT,  // the file's or the machine's: the transaction must go, or is gone
+} run_result;
+
+static run_result run_job(weir_store *store, weir__job *job)
+{
+    weir__writer *writer = &store->writer;
+    weir_error *err = &writer->scratch;
+    weir__error_clear(err);
+    weir__conn_use_begin(writer->conn, WEIR__FOREVER);
+    inside = true;
+    const int code = job->run(writer->conn, job->arg, err);
+    inside = false;
+    const int fault = writer->conn->fault_code;
+    weir__conn_use_end(writer->conn);
+    if (fault || sqlite3_get_autocommit(writer->conn->db)) {
+        if (!err->code)
+            weir__error_set(err, fault ? weir__sqlite_code(fault) : WEIR_INTERNAL, "%s: %s (in the job %s)", store->path,
+                            fault ? sqlite3_errstr(fault) : "the transaction has vanished", job->label ? job->label : "?");
+        return RUN_FAULT;
+    }
+    if (code != WEIR_OK && err->code != code)
+        weir__error_set(err, code, "%s: the job %s failed", store->path, job->label ? job->label : "without a name");
+    return code == WEIR_OK ? RUN_FINE : RUN_FAILED;
+}
+
+// Keeps what a failed job said until the group's commit.
+static void keep_failure(weir_store *store, weir__job *job)
+{
+    job->state = WEIR__JOB_FAILED;
+    job->failure_code = store->writer.scratch.code;
+    free(job->failure);
+    job->failure = malloc(sizeof *job->failure);
+    if (job->failure)
+        weir__error_copy(job->failure, &store->writer.scratch);
+}
+
+// Our own statement inside a group; a failure is a fault.
+static bool control(weir_store *store, const char *sql)
+{
+    const int rc = weir__conn_control(store->writer.conn, sql);
+    if (rc != SQLITE_OK)
+        weir__conn_error(store->writer.conn, rc, sql, &store->writer.scratch);
+    return rc == SQLITE_OK;
+}
+
+// A savepoint for each job.
+static bool run_carefully(weir_store *store, weir__job *first, size_t size)
+{
+    weir__job *job = first;
+    for (size_t i = 0; i < size; i++, job = job->next) {
+        if (!control(store, "SAVEPOINT weir_job"))
+            return false;
+        const run_result result = run_job(store, job);
+        if (result == RUN_FAULT)
+            return false;
+        job->state = WEIR__JOB_APPLIED;
+        if (result == RUN_FAILED) {
+            keep_failure(store, job);
+            if (!control(store, "ROLLBACK TO weir_job"))
+                return false;
+        }
+        if (!control(store, "RELEASE weir_job"))
+            return false;
+    }
+    return true;
+}
+
+// One savepoint for all; a failure undoes the chunk and runs it again carefully.
+static bool run_chunk(weir_store *store, weir__job *first, size_t size)
+{
+    weir__writer *writer = &store->writer;
+    if (writer->careful > 0) {
+        writer->careful--;
+        return run_carefully(store, first, size);
+    }
+    if (!control(store, "SAVEPOINT weir_chunk"))
+        return false;
+    weir__job *job = first;
+    for (size_t i = 0; i < size; i++, job = job->next) {
+        const run_result result = run_job(store, job);
+        if (result == RUN_FAULT)
+            return false;
+        job->state = WEIR__JOB_APPLIED;
+        if (result == RUN_FAILED) {
+            writer->careful = CAREFUL_CHUNKS;
+            atomic_fetch_add_explicit(&writer->replays, i + 1, memory_order_relaxed);
+            return control(store, "ROLLBACK TO weir_chunk") && control(store, "RELEASE weir_chunk") &&
+                   run_carefully(store, first, size);
+        }
+    }
+    return control(store, "RELEASE weir_chunk");
+}
+
+// A group of one needs no savepoint: if it fails, the transaction goes. Returns false when the job has been ended here.
+static bool run_single(weir_store *store, weir__job *job)
+{
+    const run_result result = run_job(store, job);
+    if (result == RUN_FAULT)
+        return false;
+    job->state = WEIR__JOB_APPLIED;
+    if (result == RUN_FAILED)
+        keep_failure(store, job);
+    return true;
+}
+
+static size_t chunk_size(const weir__job *first)
+{
+    size_t size = 0;
+    for (const weir__job *job = first; job && size < WEIR__CHUNK_JOBS; job = job->next)
+        size++;
+    return size;
+}
+
+static void roll_back(weir_store *store)
+{
+    if (!sqlite3_get_autocommit(store->writer.conn->db))
+        weir__conn_control(store->writer.conn, "ROLLBACK");
+    WEIR_ASSERT(sqlite3_get_autocommit(store->writer.conn->db));
+}
+
+// The group's only job failed: its transaction is rolled back and there is nothing to commit.
+static void end_failed_single(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    roll_back(store);
+    move(store, WEIR__WRITER_IDLE);
+    weir__job_list ended;
+    weir__jobs_init(&ended);
+    weir__jobs_append(&ended, &writer->group);
+    writer->next_to_run = NULL;
+    end_jobs(store, &ended, NULL);
+    note_progress(store);
+}
+
+// Runs what has not run yet. False when the attempt was undone, or the group has ended.
+static bool run_group(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    bool fine = true;
+    if (writer->group.size == 1 && writer->next_to_run == writer->group.first) {
+        fine = run_single(store, writer->group.first);
+        if (fine && writer->group.first->state == WEIR__JOB_FAILED) {
+            end_failed_single(store);
+            return false;
+        }
+        writer->next_to_run = NULL;
+    }
+    while (fine && writer->next_to_run) {
+        weir__job *job = writer->next_to_run;
+        const size_t size = chunk_size(job);
+        fine = run_chunk(store, job, size);
+        for (size_t i = 0; i < size; i++)
+            job = job->next;
+        writer->next_to_run = job;
+    }
+    if (!fine) {
+        weir_error why = writer->scratch;
+        roll_back(store);
+        attempt_failed(store, &why);
+    }
+    return fine;
+}
+
+// ------------------------------------------------------------------------------------------------ commit
+
+static bool is_sync_failure(int rc)
+{
+    return rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
+}
+
+// The group is in the database: ends its jobs, or hands them to the syncer.
+static void group_committed(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    weir__job_list ended;
+    weir__job_list owed;
+    weir__jobs_init(&ended);
+    weir__jobs_init(&owed);
+    const bool synced_later = store->config.durability == WEIR_DURABILITY_INTERVAL;
+    uint64_t applied = 0;
+    for (weir__job *job = writer->group.first, *next; job; job = next) {
+        next = job->next;
+        applied += job->acknowledged;
+        const bool owes = synced_later && job->ack == WEIR_ACK_DURABLE && job->state == WEIR__JOB_APPLIED;
+        weir__jobs_push(owes ? &owed : &ended, job);
+    }
+    weir__jobs_init(&writer->group);
+    writer->tries = 0;
+    atomic_fetch_sub(&writer->applied_pending, applied);
+    if (synced_later)
+        weir__sync_committed(store, &owed, writer->taken_seq);
+    if (atomic_load_explicit(&store->writer.retries, memory_order_relaxed)) {
+        pthread_mutex_lock(&queue->lock);
+        weir__error_clear(&queue->commit_error);
+        pthread_mutex_unlock(&queue->lock);
+    }
+    end_jobs(store, &ended, NULL);
+    note_progress(store);
+}
+
+static void commit(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    const size_t size = writer->group.size;
+    move(store, WEIR__WRITER_COMMITTING);
+    writer->attempt_until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock),
+                                                 store->config.busy_timeout_ms * WEIR__NS_PER_MS);
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
+    const int rc = weir__conn_control(writer->conn, "COMMIT");
+    if (rc == SQLITE_OK) {
+        move(store, WEIR__WRITER_IDLE);
+        const uint64_t took_ns = weir__clock_now_ns(store->clock) - start_ns;
+        weir__histogram_record(&writer->commit_ns, took_ns);
+        atomic_store_explicit(&writer->commit_ns_last, took_ns, memory_order_relaxed);
+        weir__histogram_record(&writer->group_jobs, size);
+        atomic_fetch_add_explicit(&writer->groups, 1, memory_order_relaxed);
+        atomic_store_explicit(&writer->group_size_last, size, memory_order_relaxed);
+        group_committed(store);
+        return;
+    }
+    weir_error why = WEIR_ERROR_INIT;
+    weir__conn_error(writer->conn, rc, "COMMIT", &why);
+    roll_back(store);
+    if (is_sync_failure(rc)) {
+        // The transaction is gone, as COMMITTING's invariant would have it; FENCED has none open.
+        weir__writer_fence(store, &why);
+        return;
+    }
+    attempt_failed(store, &why);
+}
+
+// ------------------------------------------------------------------------------------------- take and linger
+
+// Adds what waits to the group, within its limit.
+static void take_jobs(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    pthread_mutex_lock(&queue->lock);
+    weir__job *first_new = NULL;
+    while (queue->jobs.first && writer->group.size < store->config.group_jobs_max) {
+        weir__job *job = queue->jobs.first;
+        queue->jobs.first = job->next;
+        queue->jobs.size--;
+        if (!queue->jobs.first)
+            queue->jobs.last = &queue->jobs.first;
+        writer->taken_seq = job->seq;
+        weir__jobs_push(&writer->group, job);
+        first_new = first_new ? first_new : job;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    if (!writer->next_to_run)
+        writer->next_to_run = first_new;
+}
+
+// Ends the failed jobs that asked for APPLIED and reports the others that did: the group stays open for them.
+static void report_applied(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    weir__job_list failed;
+    weir__jobs_init(&failed);
+    extract(&writer->group, &failed, is_failed_applied, 0);
+    end_jobs(store, &failed, NULL);
+    inside = true;
+    weir__acknowledge_applied(store, &writer->group, &writer->write_ns);
+    inside = false;
+}
+
+static bool is_all_acknowledged(const weir_store *store)
+{
+    for (const weir__job *job = store->writer.group.first; job; job = job->next)
+        if (!job->acknowledged)
+            return false;
+    return true;
+}
+
+// Keeps a group open in which everything is acknowledged. True when more jobs came in to join it; false when it is to be committed.
+static bool linger(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    if (store->config.applied_linger_ms == 0 || writer->group.size >= store->config.applied_jobs_max ||
+        !is_all_acknowledged(store))
+        return false;
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    if (writer->linger_until_ns == 0)
+        writer->linger_until_ns = weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
+    pthread_mutex_lock(&queue->lock);
+    queue->writer_asleep = true;
+    queue->wake_at = 1;
+    while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first && queue->flush_seq <= queue->committed_seq &&
+           weir__clock_now_ns(store->clock) < writer->linger_until_ns)
+        weir__cond_wait_until(store->clock, &queue->work, &queue->lock, writer->linger_until_ns);
+    queue->writer_asleep = false;
+    const bool more = queue->jobs.size > 0 && !queue->turn_first && queue->flush_seq <= queue->committed_seq;
+    pthread_mutex_unlock(&queue->lock);
+    return more;
+}
+
+void weir__writer_run_turn(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    take_jobs(store);
+    writer->linger_until_ns = 0;
+    while (writer->group.size > 0) {
+        if (!begin(store) || !run_group(store))
+            continue;
+        report_applied(store);
+        if (writer->group.size > 0 && linger(store)) {
+            take_jobs(store);
+            continue;
+        }
+        if (writer->group.size > 0) {
+            commit(store);
+        } else { // each of its jobs failed and has been told
+            roll_back(store);
+            move(store, WEIR__WRITER_IDLE);
+            note_progress(store);
+        }
+    }
+}
