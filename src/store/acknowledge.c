@@ -2,10 +2,11 @@
 //
 // Telling clients what became of their jobs.
 //
-// Hundreds of threads may wait for one commit. Waking each costs the waker some microseconds, and the writer has better
-// things to do: it wakes the first, and every woken thread wakes two more. A waiter lives on its thread's stack, and
-// may be gone the moment its `done` is set: whoever wakes it touches nothing of it afterwards (a futex wake on an
-// address that is no longer waited on is harmless), and it finds those it must wake in its own fields.
+// Hundreds of threads may wait for one commit. Waking each costs the waker some microseconds, and the writer
+// has better things to do: it wakes the first, and every woken thread wakes two more. A waiter lives on its
+// thread's stack, and may be gone the moment its `done` is set: whoever wakes it touches nothing of it
+// afterwards (a futex wake on an address that is no longer waited on is harmless), and it finds those it must
+// wake in its own fields.
 #include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/syscall.h>

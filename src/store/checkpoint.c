@@ -2,19 +2,23 @@
 //
 // Checkpoints: moving frames from the log into the database, and starting the log over.
 //
-// An SQLite with the WAL-reset bug loses pages when a commit, of any process, overlaps a checkpoint during which the log is
-// restarted. So with such a library frames are moved in two ways only:
+// An SQLite with the WAL-reset bug loses pages when a commit, of any process, overlaps a checkpoint during
+// which the log is restarted. So with such a library frames are moved in two ways only:
 //
-//   pinned    PASSIVE on a connection of its own, beside commits, while another connection (the pin) holds a read mark: a log
-//             with a held read mark cannot restart. A reader that begins on a log that is moved completely holds READ0, which pins
-//             nothing, so the pin is proved: read the wal-index before (A) and after (B) it began. Within one
-//             generation of the log (equal salts) mxFrame and nBackfill only grow; if B.nBackfill < A.mxFrame, the log
-//             was not completely moved when the pin began, so it holds a real read mark.
-//   guarded   FULL, RESTART and TRUNCATE take the write lock first. If another process has it, SQLite goes on as an
+//   pinned    PASSIVE on a connection of its own, beside commits, while another connection (the pin) holds a
+//   read mark: a log
+//             with a held read mark cannot restart. A reader that begins on a log that is moved completely
+//             holds READ0, which pins nothing, so the pin is proved: read the wal-index before (A) and after
+//             (B) it began. Within one generation of the log (equal salts) mxFrame and nBackfill only grow;
+//             if B.nBackfill < A.mxFrame, the log was not completely moved when the pin began, so it holds a
+//             real read mark.
+//   guarded   FULL, RESTART and TRUNCATE take the write lock first. If another process has it, SQLite goes on
+//   as an
 //             unpinned PASSIVE; our VFS refuses it the lock for moving frames in that case (vfs.h).
 //
-// RESTART and TRUNCATE run in the writer's turn and in a reader gap. How long the gap may last grows with the log: below
-// half of the limit only a moment without readers is used, above the limit new reads wait up to GAP_STEPS_MAX times reader_gap_ms.
+// RESTART and TRUNCATE run in the writer's turn and in a reader gap. How long the gap may last grows with the
+// log: below half of the limit only a moment without readers is used, above the limit new reads wait up to
+// GAP_STEPS_MAX times reader_gap_ms.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +40,8 @@ enum {
 static uint64_t bytes_of(const weir_store *store, int64_t frames)
 {
     return frames <= 0 ? 0
-                       : WEIR__WAL_HEADER_BYTES + (uint64_t)frames * (WEIR__FRAME_HEADER_BYTES + (uint64_t)store->page_size);
+                       : WEIR__WAL_HEADER_BYTES +
+                             (uint64_t)frames * (WEIR__FRAME_HEADER_BYTES + (uint64_t)store->page_size);
 }
 
 static uint64_t wal_file_bytes(const weir_store *store)
@@ -104,18 +109,18 @@ static bool blame_reader(weir_store *store, weir_checkpoint_report *report, cons
         report->blocker = WEIR_BLOCKER_READER;
         report->reader_id = oldest->id;
         report->pinned_frames = same_log ? (int64_t)index->mx_frame - oldest->frame : 0;
-        snprintf(report->why, sizeof report->why,
-                 "read %llu (%s), open for %llu ms, pins %lld of %lld frames", (unsigned long long)oldest->id,
-                 oldest->label ? oldest->label : "without a name",
-                 (unsigned long long)((weir__clock_now_ns(store->clock) - oldest->opened_ns) / WEIR__NS_PER_MS),
-                 (long long)report->pinned_frames, (long long)index->mx_frame);
+        snprintf(
+            report->why, sizeof report->why, "read %llu (%s), open for %llu ms, pins %lld of %lld frames",
+            (unsigned long long)oldest->id, oldest->label ? oldest->label : "without a name",
+            (unsigned long long)((weir__clock_now_ns(store->clock) - oldest->opened_ns) / WEIR__NS_PER_MS),
+            (long long)report->pinned_frames, (long long)index->mx_frame);
     }
     pthread_mutex_unlock(&pool->lock);
     return found;
 }
 
-static bool blame_process(weir_store *store, weir_checkpoint_report *report, weir_blocker blocker, int first, int last,
-                          const char *doing)
+static bool blame_process(weir_store *store, weir_checkpoint_report *report, weir_blocker blocker, int first,
+                          int last, const char *doing)
 {
     char who[160];
     const int64_t pid = weir__store_holder(store, first, last, who, sizeof who);
@@ -134,34 +139,36 @@ static void blame(weir_store *store, weir_checkpoint_report *report, bool lock_w
     if (!weir__store_sample(store, &index))
         memset(&index, 0, sizeof index);
     const int64_t left = report->log_frames - report->moved_frames;
-    if (lock_was_busy && blame_process(store, report, WEIR_BLOCKER_WRITER, WEIR_WAL_LOCK_WRITE, WEIR_WAL_LOCK_WRITE,
-                                       "the write lock is"))
+    if (lock_was_busy && blame_process(store, report, WEIR_BLOCKER_WRITER, WEIR_WAL_LOCK_WRITE,
+                                       WEIR_WAL_LOCK_WRITE, "the write lock is"))
         return;
-    if (report->busy && blame_process(store, report, WEIR_BLOCKER_CHECKPOINTER, WEIR_WAL_LOCK_CKPT, WEIR_WAL_LOCK_CKPT,
-                                      "the checkpoint lock is"))
+    if (report->busy && blame_process(store, report, WEIR_BLOCKER_CHECKPOINTER, WEIR_WAL_LOCK_CKPT,
+                                      WEIR_WAL_LOCK_CKPT, "the checkpoint lock is"))
         return;
     if (blame_reader(store, report, &index))
         return;
-    if (blame_process(store, report, WEIR_BLOCKER_OUTSIDE_READER, WEIR_WAL_LOCK_READ0, WEIR_WAL_LOCK_READ0 + 4,
-                      "a read mark is")) {
+    if (blame_process(store, report, WEIR_BLOCKER_OUTSIDE_READER, WEIR_WAL_LOCK_READ0,
+                      WEIR_WAL_LOCK_READ0 + 4, "a read mark is")) {
         report->pinned_frames = left > 0 ? left : 0;
         return;
     }
     report->blocker = WEIR_BLOCKER_WRITES;
-    snprintf(report->why, sizeof report->why, "commits went on: %lld frames were added or still needed", (long long)left);
+    snprintf(report->why, sizeof report->why, "commits went on: %lld frames were added or still needed",
+             (long long)left);
 }
 
 // ------------------------------------------------------------------------------------------- one checkpoint
 
-static int checkpoint_call(weir_store *store, weir_checkpoint_mode mode, bool pinned, weir_checkpoint_report *report,
-                           weir_error *err)
+static int checkpoint_call(weir_store *store, weir_checkpoint_mode mode, bool pinned,
+                           weir_checkpoint_report *report, weir_error *err)
 {
     static const int MODES[] = {SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_FULL, SQLITE_CHECKPOINT_RESTART,
                                 SQLITE_CHECKPOINT_TRUNCATE};
     weir_tx *conn = store->checkpointer.conn;
     const bool careful = !store->fixed_sqlite && !pinned;
     weir__vfs_guard_report seen = {0};
-    int code = weir__vfs_guard_begin(conn->db, careful ? WEIR__VFS_GUARD_LOCKED_ONLY : WEIR__VFS_GUARD_OBSERVE, err);
+    int code =
+        weir__vfs_guard_begin(conn->db, careful ? WEIR__VFS_GUARD_LOCKED_ONLY : WEIR__VFS_GUARD_OBSERVE, err);
     if (code != WEIR_OK)
         return code;
     int log = -1;
@@ -212,8 +219,8 @@ static int passive(weir_store *store, weir_checkpoint_report *report, weir_error
 }
 
 // With checkpointer.lock: FULL, RESTART or TRUNCATE, in the writer's turn and a reader gap.
-static int exclusive(weir_store *store, weir_checkpoint_mode mode, uint64_t gap_until_ns, uint64_t deadline_ns,
-                     weir_checkpoint_report *report, weir_error *err)
+static int exclusive(weir_store *store, weir_checkpoint_mode mode, uint64_t gap_until_ns,
+                     uint64_t deadline_ns, weir_checkpoint_report *report, weir_error *err)
 {
     weir__queue *queue = &store->queue;
     weir__pool_gap_begin(store, gap_until_ns);
@@ -285,10 +292,12 @@ static int insist(weir_store *store, const attempt *how, weir_checkpoint_report 
     for (;;) {
         const uint64_t gap_until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
         report_retry(report);
-        const int code = exclusive(store, how->mode, gap_until_ns < how->deadline_ns ? gap_until_ns : how->deadline_ns,
-                                   how->deadline_ns, report, err);
+        const int code =
+            exclusive(store, how->mode, gap_until_ns < how->deadline_ns ? gap_until_ns : how->deadline_ns,
+                      how->deadline_ns, report, err);
         const uint64_t next_ns = weir__clock_now_ns(store->clock) + RETRY_MS * WEIR__NS_PER_MS;
-        if (code != WEIR_OK || report->blocker == WEIR_BLOCKER_NONE || how->once || next_ns >= how->deadline_ns)
+        if (code != WEIR_OK || report->blocker == WEIR_BLOCKER_NONE || how->once ||
+            next_ns >= how->deadline_ns)
             return code;
         weir__clock_sleep_until(store->clock, next_ns);
     }
@@ -309,8 +318,8 @@ static int run(weir_store *store, const attempt *how, weir_checkpoint_report *re
     return code;
 }
 
-int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadline_ms, weir_checkpoint_report *out,
-                    weir_error *err)
+int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadline_ms,
+                    weir_checkpoint_report *out, weir_error *err)
 {
     weir_checkpoint_report report;
     report_begin(&report, WEIR_CHECKPOINT_PASSIVE);
@@ -320,13 +329,15 @@ int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadl
     if (code != WEIR_OK)
         return code;
     if ((unsigned)mode > WEIR_CHECKPOINT_TRUNCATE)
-        return weir__error_set(err, WEIR_INVALID, "%s: there is no checkpoint mode %d", store->path, (int)mode);
+        return weir__error_set(err, WEIR_INVALID, "%s: there is no checkpoint mode %d", store->path,
+                               (int)mode);
     if (!store->wal || store->config.read_only)
         return weir__error_set(err, WEIR_UNSUPPORTED, "%s: %s", store->path,
                                store->wal ? "a store that was opened read-only moves no frames"
                                           : "there is no write-ahead log to checkpoint");
     if (weir__writer_is_me())
-        return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not wait for a checkpoint", store->path);
+        return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not wait for a checkpoint",
+                               store->path);
     const uint64_t deadline_ns = weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms);
     pthread_mutex_lock(&store->queue.lock);
     code = weir__queue_open(store, err);
@@ -379,7 +390,8 @@ static void checkpoint_now(weir_store *store)
     const uint64_t bytes = bytes_of(store, atomic_load(&store->checkpointer.frames));
     if (bytes >= store->config.wal_limit_bytes / RESTART_LIMIT_SHARE) {
         const bool too_large = wal_file_bytes(store) > store->config.wal_limit_bytes;
-        run_by_itself(store, too_large ? WEIR_CHECKPOINT_TRUNCATE : WEIR_CHECKPOINT_RESTART, gap_for(store, bytes));
+        run_by_itself(store, too_large ? WEIR_CHECKPOINT_TRUNCATE : WEIR_CHECKPOINT_RESTART,
+                      gap_for(store, bytes));
     }
     pthread_mutex_unlock(&store->checkpointer.lock);
 }

@@ -2,8 +2,9 @@
 //
 // Opening a connection, the deadline of a read, transaction control, and SQLite's result codes as ours.
 //
-// A deadline is enforced by SQLite's progress handler, which looks at the clock every WEIR__CONN_PROGRESS_OPS steps of the
-// virtual machine: no watchdog thread, and no interrupt that could hit the next read on the same connection.
+// A deadline is enforced by SQLite's progress handler, which looks at the clock every WEIR__CONN_PROGRESS_OPS
+// steps of the virtual machine: no watchdog thread, and no interrupt that could hit the next read on the same
+// connection.
 #include "store/conn.h"
 
 #include <stdlib.h>
@@ -50,15 +51,17 @@ int weir__sqlite_code(int sqlite_code)
     return WEIR_INTERNAL;
 }
 
-// SQLite spells out "interrupted" for a read that we stopped; the sentence must name the deadline and the SQL instead.
+// SQLite spells out "interrupted" for a read that we stopped; the sentence must name the deadline and the SQL
+// instead.
 static int expired_error(weir_tx *conn, weir_error *err)
 {
     char sql[WEIR__CONN_SQL_SHOWN];
     weir__conn_sql(conn, sql, sizeof sql);
     if (atomic_load(&conn->interrupt))
-        return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing; interrupted: %s", conn->path, sql);
-    return weir__error_set(err, WEIR_EXPIRED, "%s: the deadline of this read has passed; interrupted: %s", conn->path,
-                           sql);
+        return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing; interrupted: %s", conn->path,
+                               sql);
+    return weir__error_set(err, WEIR_EXPIRED, "%s: the deadline of this read has passed; interrupted: %s",
+                           conn->path, sql);
 }
 
 int weir__conn_error(weir_tx *conn, int sqlite_code, const char *what, weir_error *err)
@@ -66,8 +69,8 @@ int weir__conn_error(weir_tx *conn, int sqlite_code, const char *what, weir_erro
     const int code = weir__sqlite_code(sqlite_code);
     if (code == WEIR_EXPIRED)
         return expired_error(conn, err);
-    const char *message =
-        sqlite3_extended_errcode(conn->db) == sqlite_code ? sqlite3_errmsg(conn->db) : sqlite3_errstr(sqlite_code);
+    const char *message = sqlite3_extended_errcode(conn->db) == sqlite_code ? sqlite3_errmsg(conn->db)
+                                                                            : sqlite3_errstr(sqlite_code);
     char shown[WEIR__CONN_SQL_SHOWN];
     weir__utf8_sanitize(shown, sizeof shown, what, strlen(what));
     weir__error_set(err, code, "%s: %s (in %s)", conn->path, message, shown);
@@ -96,13 +99,14 @@ static int on_progress(void *arg)
     return conn->expired;
 }
 
-// Jobs must not end the group's transaction, nor change what the engine has set. Asked when a statement is prepared, so a
-// cached statement costs nothing.
+// Jobs must not end the group's transaction, nor change what the engine has set. Asked when a statement is
+// prepared, so a cached statement costs nothing.
 static int on_authorize(void *arg, int action, const char *first, const char *second, const char *third,
                         const char *fourth)
 {
-    static const char *const KEPT[] = {"journal_mode",       "synchronous",    "wal_checkpoint", "wal_autocheckpoint",
-                                       "locking_mode",       "query_only",     "journal_size_limit"};
+    static const char *const KEPT[] = {"journal_mode",       "synchronous",  "wal_checkpoint",
+                                       "wal_autocheckpoint", "locking_mode", "query_only",
+                                       "journal_size_limit"};
     (void)third, (void)fourth;
     const weir_tx *conn = arg;
     if (conn->own_sql)
@@ -135,10 +139,11 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
     conn->lru.lru_next = conn->lru.lru_prev = &conn->lru;
     pthread_mutex_init(&conn->sql_lock, NULL);
 
-    const int access = options->read_only ? SQLITE_OPEN_READONLY
-                                          : SQLITE_OPEN_READWRITE | (options->create ? SQLITE_OPEN_CREATE : 0);
-    const int rc = sqlite3_open_v2(options->path, &conn->db, access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                                   options->vfs);
+    const int access = options->read_only
+                           ? SQLITE_OPEN_READONLY
+                           : SQLITE_OPEN_READWRITE | (options->create ? SQLITE_OPEN_CREATE : 0);
+    const int rc = sqlite3_open_v2(options->path, &conn->db,
+                                   access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, options->vfs);
     if (rc != SQLITE_OK) {
         const int code = conn->db ? weir__conn_error(conn, rc, "open", err)
                                   : weir__error_set(err, WEIR_NOMEM, "%s: out of memory", options->path);
@@ -186,7 +191,8 @@ int weir__conn_pragma_text(weir_tx *conn, const char *pragma, char *value, size_
 {
     sqlite3_stmt *stmt = NULL;
     const int code = pragma_row(conn, pragma, &stmt, err);
-    const char *text = code == WEIR_OK && sqlite3_data_count(stmt) ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+    const char *text =
+        code == WEIR_OK && sqlite3_data_count(stmt) ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
     if (value)
         weir__utf8_sanitize(value, size, text ? text : "", text ? strlen(text) : 0);
     sqlite3_finalize(stmt);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A connection: one sqlite3 handle with its pragmas, its statement cache and its deadline. The public weir_tx is a
-// connection seen by the job or read that it currently serves.
+// A connection: one sqlite3 handle with its pragmas, its statement cache and its deadline. The public weir_tx
+// is a connection seen by the job or read that it currently serves.
 //
-// One thread at a time uses a connection; whoever has it (the writer's turn, or a reader taken from the pool) hands it on
-// through a mutex. The only fields that others look at are `interrupt` and what `sql_lock` guards.
+// One thread at a time uses a connection; whoever has it (the writer's turn, or a reader taken from the pool)
+// hands it on through a mutex. The only fields that others look at are `interrupt` and what `sql_lock`
+// guards.
 #ifndef WEIR_STORE_CONN_H
 #define WEIR_STORE_CONN_H
 
@@ -16,16 +17,16 @@
 #include "weir/weir.h"
 
 enum {
-    WEIR__CONN_SQL_SHOWN = 256,   // bytes of a statement's text kept for reports
-    WEIR__CONN_QUICK_SLOTS = 32,  // statements found by the address of their text
-    WEIR__CONN_BUCKETS = 128,     // statements found by the hash of their text
+    WEIR__CONN_SQL_SHOWN = 256,     // bytes of a statement's text kept for reports
+    WEIR__CONN_QUICK_SLOTS = 32,    // statements found by the address of their text
+    WEIR__CONN_BUCKETS = 128,       // statements found by the hash of their text
     WEIR__CONN_PROGRESS_OPS = 2000, // virtual machine steps between two looks at the deadline
 };
 
 typedef enum weir__conn_kind {
     WEIR__CONN_WRITER,
-    WEIR__CONN_READER,     // query_only
-    WEIR__CONN_SERVICE,    // checkpoints, pins, checks
+    WEIR__CONN_READER,  // query_only
+    WEIR__CONN_SERVICE, // checkpoints, pins, checks
 } weir__conn_kind;
 
 struct weir_stmt {
@@ -34,10 +35,10 @@ struct weir_stmt {
     char *sql; // our copy: the cache's key
     size_t sql_size;
     uint64_t hash;
-    int bind_code;       // first error of a binding, reported by the next step
-    uint64_t used_in;    // the use of the connection (weir_tx.use) that prepared it last
-    bool running;        // stepped and not yet reset
-    bool cached;         // false: too many are in use, finalized at the end of this use
+    int bind_code;    // first error of a binding, reported by the next step
+    uint64_t used_in; // the use of the connection (weir_tx.use) that prepared it last
+    bool running;     // stepped and not yet reset
+    bool cached;      // false: too many are in use, finalized at the end of this use
     weir_stmt *bucket_next;
     weir_stmt *used_next;
     weir_stmt *lru_prev, *lru_next;
@@ -99,7 +100,8 @@ int weir__conn_pragma_text(weir_tx *conn, const char *pragma, char *value, size_
 void weir__conn_use_begin(weir_tx *conn, uint64_t deadline_ns);
 void weir__conn_use_end(weir_tx *conn);
 
-// Runs one of our own statements (transaction control), cached like the others. Returns SQLite's extended code.
+// Runs one of our own statements (transaction control), cached like the others. Returns SQLite's extended
+// code.
 int weir__conn_control(weir_tx *conn, const char *sql);
 
 // The statement that runs or ran last, for reports from other threads.

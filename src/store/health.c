@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Health: findings with what was seen, what it means and what to do. One list for the command, the server and the dashboard.
-// Each check is a function that adds at most one finding; a new check is a new line in CHECKS.
+// Health: findings with what was seen, what it means and what to do. One list for the command, the server and
+// the dashboard. Each check is a function that adds at most one finding; a new check is a new line in CHECKS.
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 
 enum {
     FINDINGS_MAX = 32,
-    QUEUE_FULL_SHARE = 2,  // a queue fuller than this part is worth a word
+    QUEUE_FULL_SHARE = 2, // a queue fuller than this part is worth a word
     OLD_READER_FRAMES = 1000,
 };
 
@@ -23,7 +23,8 @@ typedef struct checkup {
     size_t size;
 } checkup;
 
-static weir_finding *add(checkup *c, weir_severity severity, const char *name, const char *meaning, const char *remedy)
+static weir_finding *add(checkup *c, weir_severity severity, const char *name, const char *meaning,
+                         const char *remedy)
 {
     weir_finding *finding = &c->findings[c->size < FINDINGS_MAX ? c->size++ : FINDINGS_MAX - 1];
     memset(finding, 0, sizeof *finding);
@@ -50,7 +51,8 @@ static void check_fence(checkup *c)
     if (fence.code)
         seen(add(c, WEIR_SEVERITY_ERROR, "fenced",
                  "The disk could not be made to keep what was written; a second try would tell nothing.",
-                 "Look at the disk and the kernel's log, then close the store and open it again: it recovers from the log."),
+                 "Look at the disk and the kernel's log, then close the store and open it again: it recovers "
+                 "from the log."),
              "%.250s", fence.text);
 }
 
@@ -62,13 +64,14 @@ static void check_commits(checkup *c)
     const bool fenced = c->store->queue.fence.code != 0;
     pthread_mutex_unlock(&c->store->queue.lock);
     if (lost.code)
-        seen(add(c, WEIR_SEVERITY_ERROR, "applied-lost", "Writes that were acknowledged as applied are not in the database.",
+        seen(add(c, WEIR_SEVERITY_ERROR, "applied-lost",
+                 "Writes that were acknowledged as applied are not in the database.",
                  "Use COMMITTED or DURABLE acknowledgements for data that must not be lost."),
              "%.250s", lost.text);
     if (why.code && !fenced)
         seen(add(c, why.code == WEIR_BUSY ? WEIR_SEVERITY_WARNING : WEIR_SEVERITY_ERROR, "commit-failing",
                  "Commits fail at present; they are tried again until each write's deadline.",
-                 why.code == WEIR_FULL  ? "Free space on the file system."
+                 why.code == WEIR_FULL   ? "Free space on the file system."
                  : why.code == WEIR_BUSY ? "End or shorten the other process's write transaction."
                                          : "Look at the disk and the kernel's log."),
              "%.250s", why.text);
@@ -84,11 +87,13 @@ static void check_log_size(checkup *c)
     weir_finding *finding =
         add(c, large ? WEIR_SEVERITY_ERROR : WEIR_SEVERITY_WARNING, "wal-large",
             "A large log makes every read slower, and opening after a crash.",
-            c->stats.wal_pinned ? "End the oldest read, or give reads a shorter deadline."
-                                : "Find out what keeps checkpoints from finishing: see the last checkpoint's reason.");
+            c->stats.wal_pinned
+                ? "End the oldest read, or give reads a shorter deadline."
+                : "Find out what keeps checkpoints from finishing: see the last checkpoint's reason.");
     seen(finding, "the log has %llu bytes, of %lld frames %lld are moved and %lld pinned%s%.120s",
          (unsigned long long)bytes, (long long)c->stats.wal_frames, (long long)c->stats.wal_moved,
-         (long long)c->stats.wal_pinned, c->stats.last_checkpoint.why[0] ? "; " : "", c->stats.last_checkpoint.why);
+         (long long)c->stats.wal_pinned, c->stats.last_checkpoint.why[0] ? "; " : "",
+         c->stats.last_checkpoint.why);
 }
 
 static void check_readers(checkup *c)
@@ -96,10 +101,12 @@ static void check_readers(checkup *c)
     weir_reader_info oldest;
     if (weir_readers(c->store, &oldest, 1) == 0 || oldest.pinned_frames < OLD_READER_FRAMES)
         return;
-    seen(add(c, WEIR_SEVERITY_WARNING, "reader-old", "The frames after its snapshot cannot be moved, so the log grows.",
+    seen(add(c, WEIR_SEVERITY_WARNING, "reader-old",
+             "The frames after its snapshot cannot be moved, so the log grows.",
              "Close the snapshot, read in smaller pieces, or give the read a shorter deadline."),
-         "read %llu (%s) is %llu ms old and pins %lld frames: %.120s", (unsigned long long)oldest.id, oldest.label,
-         (unsigned long long)(oldest.age_ns / WEIR__NS_PER_MS), (long long)oldest.pinned_frames, oldest.sql);
+         "read %llu (%s) is %llu ms old and pins %lld frames: %.120s", (unsigned long long)oldest.id,
+         oldest.label, (unsigned long long)(oldest.age_ns / WEIR__NS_PER_MS), (long long)oldest.pinned_frames,
+         oldest.sql);
 }
 
 static void check_queue(checkup *c)
@@ -121,12 +128,12 @@ static void check_place(checkup *c)
                  c->store->memory ? "Open a database in a file." : "Move the database to a local disk."),
              "%.250s", c->store->degraded);
     if (c->store->fs_kind.fs_class == WEIR__FS_MEMORY)
-        seen(add(c, WEIR_SEVERITY_WARNING, "memory-file-system", "A restart of the machine takes the database with it.",
-                 "Move the database to a disk."),
+        seen(add(c, WEIR_SEVERITY_WARNING, "memory-file-system",
+                 "A restart of the machine takes the database with it.", "Move the database to a disk."),
              "the file system is %s", c->store->fs_kind.name);
     if (c->store->hot_journal)
-        seen(add(c, WEIR_SEVERITY_INFO, "hot-journal", "A writer died in a transaction; SQLite rolled it back at opening.",
-                 "Nothing."),
+        seen(add(c, WEIR_SEVERITY_INFO, "hot-journal",
+                 "A writer died in a transaction; SQLite rolled it back at opening.", "Nothing."),
              "a rollback journal was found at opening");
 }
 
@@ -149,9 +156,11 @@ static void check_library(checkup *c)
     if (version.has_wal_reset_fix || !c->store->wal)
         return;
     seen(add(c, WEIR_SEVERITY_INFO, "wal-reset-bug",
-             "This SQLite can lose pages when a checkpoint overlaps commits. Weir's own checkpoints run so that it cannot "
+             "This SQLite can lose pages when a checkpoint overlaps commits. Weir's own checkpoints run so "
+             "that it cannot "
              "happen; those of other programs do not.",
-             "Have SQLite updated to 3.51.3 or later, and turn off automatic checkpoints in other programs on this file."),
+             "Have SQLite updated to 3.51.3 or later, and turn off automatic checkpoints in other programs "
+             "on this file."),
          "SQLite %s is loaded", version.sqlite);
 }
 

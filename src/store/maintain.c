@@ -2,8 +2,9 @@
 //
 // Maintenance: statistics for the planner, a checkpoint, and a check of the file.
 //
-// The statistics are refreshed in a job of their own, bounded by analysis_limit, so the writer is held for milliseconds. The
-// check runs on a connection of its own, beside reads and writes; only its snapshot is felt, as a pin on the log.
+// The statistics are refreshed in a job of their own, bounded by analysis_limit, so the writer is held for
+// milliseconds. The check runs on a connection of its own, beside reads and writes; only its snapshot is
+// felt, as a pin on the log.
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +13,8 @@
 #include "store/store.h"
 
 enum {
-    ANALYSIS_LIMIT = 400,         // rows looked at per index, as SQLite's documentation advises
-    PROGRESS_OPS = 20000,         // virtual machine steps between two calls of the progress function
+    ANALYSIS_LIMIT = 400, // rows looked at per index, as SQLite's documentation advises
+    PROGRESS_OPS = 20000, // virtual machine steps between two calls of the progress function
     OPTIMIZE_DEADLINE_MS = 60000,
 };
 
@@ -23,7 +24,8 @@ static int optimize_job(weir_tx *tx, void *arg, weir_error *err)
     char limit[64];
     snprintf(limit, sizeof limit, "PRAGMA analysis_limit=%d", ANALYSIS_LIMIT);
     const int code = weir_exec_script(tx, limit, err);
-    return code != WEIR_OK ? code : weir_exec_script(tx, options->analyze_all ? "ANALYZE" : "PRAGMA optimize", err);
+    return code != WEIR_OK ? code
+                           : weir_exec_script(tx, options->analyze_all ? "ANALYZE" : "PRAGMA optimize", err);
 }
 
 typedef struct check_state {
@@ -54,7 +56,8 @@ static int check_file(weir_store *store, const weir_optimize_options *options, w
     if (code != WEIR_OK)
         return code;
     sqlite3_progress_handler(conn->db, PROGRESS_OPS, on_progress, &state);
-    code = weir__conn_pragma_text(conn, options->full_check ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
+    code = weir__conn_pragma_text(conn,
+                                  options->full_check ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)",
                                   report->check, sizeof report->check, err);
     weir__conn_close(conn);
     if (state.cancelled)
@@ -63,7 +66,8 @@ static int check_file(weir_store *store, const weir_optimize_options *options, w
     return code;
 }
 
-int weir_optimize(weir_store *store, const weir_optimize_options *given, weir_optimize_report *report, weir_error *err)
+int weir_optimize(weir_store *store, const weir_optimize_options *given, weir_optimize_report *report,
+                  weir_error *err)
 {
     weir_optimize_options options = given ? *given : (weir_optimize_options){0};
     memset(report, 0, sizeof *report);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Opening and closing a store: look at the place before SQLite does, so that the sentence can say what is wrong; set every
-// pragma and read it back; start the parts in an order in which each finds what it needs, and stop them in reverse.
+// Opening and closing a store: look at the place before SQLite does, so that the sentence can say what is
+// wrong; set every pragma and read it back; start the parts in an order in which each finds what it needs,
+// and stop them in reverse.
 //
-// The main file is never opened here with plain calls: this process may have it open through SQLite already, and closing any
-// descriptor of it would drop the locks. stat(2) and access(2) tell enough; SQLite tells the rest.
+// The main file is never opened here with plain calls: this process may have it open through SQLite already,
+// and closing any descriptor of it would drop the locks. stat(2) and access(2) tell enough; SQLite tells the
+// rest.
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -46,9 +48,9 @@ int weir__store_check(const weir_store *store, weir_error *err)
     if (!store)
         return weir__error_set(err, WEIR_INVALID, "the store is NULL");
     if (store->fork_generation != atomic_load_explicit(&fork_generation, memory_order_relaxed))
-        return weir__error_set(err, WEIR_FORKED,
-                               "%s: this store was opened before fork(); the child must open the database itself",
-                               store->path);
+        return weir__error_set(
+            err, WEIR_FORKED,
+            "%s: this store was opened before fork(); the child must open the database itself", store->path);
     return WEIR_OK;
 }
 
@@ -91,7 +93,9 @@ static void default_u64(uint64_t *value, uint64_t standard)
 static void fill_defaults(weir_config *config)
 {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const uint32_t readers = cores < READERS_MIN ? READERS_MIN : cores > READERS_DEFAULT_MAX ? READERS_DEFAULT_MAX : (uint32_t)cores;
+    const uint32_t readers = cores < READERS_MIN           ? READERS_MIN
+                             : cores > READERS_DEFAULT_MAX ? READERS_DEFAULT_MAX
+                                                           : (uint32_t)cores;
     default_u32(&config->sync_interval_ms, 100);
     default_u32(&config->readers, readers);
     default_u32(&config->cache_kib, 8192);
@@ -118,21 +122,25 @@ static int check_config(const char *path, const weir_config *config, weir_error 
     if (!path || !*path)
         return weir__error_set(err, WEIR_INVALID, "no path to a database was given");
     if (strlen(path) >= WEIR__PATH_MAX)
-        return weir__error_set(err, WEIR_INVALID, "the path to the database is longer than %d bytes", WEIR__PATH_MAX - 1);
+        return weir__error_set(err, WEIR_INVALID, "the path to the database is longer than %d bytes",
+                               WEIR__PATH_MAX - 1);
     if ((unsigned)config->durability > WEIR_DURABILITY_OFF)
-        return weir__error_set(err, WEIR_INVALID, "%s: there is no durability policy %d", path, (int)config->durability);
+        return weir__error_set(err, WEIR_INVALID, "%s: there is no durability policy %d", path,
+                               (int)config->durability);
     if (config->readers > WEIR_READERS_MAX)
         return weir__error_set(err, WEIR_INVALID, "%s: %u readers are more than %d", path, config->readers,
                                WEIR_READERS_MAX);
     if (config->cache_kib > CACHE_KIB_MAX)
-        return weir__error_set(err, WEIR_INVALID, "%s: a page cache of %u KiB is more than %d", path, config->cache_kib,
-                               CACHE_KIB_MAX);
+        return weir__error_set(err, WEIR_INVALID, "%s: a page cache of %u KiB is more than %d", path,
+                               config->cache_kib, CACHE_KIB_MAX);
     if (config->retry_tries > 16)
-        return weir__error_set(err, WEIR_INVALID, "%s: the pause between attempts may double at most 16 times", path);
+        return weir__error_set(err, WEIR_INVALID,
+                               "%s: the pause between attempts may double at most 16 times", path);
     return WEIR_OK;
 }
 
-// ------------------------------------------------------------------------------------- the place, before SQLite
+// ------------------------------------------------------------------------------------- the place, before
+// SQLite
 
 static int check_side_file(const char *path, const char *suffix, bool read_only, weir_error *err)
 {
@@ -142,11 +150,12 @@ static int check_side_file(const char *path, const char *suffix, bool read_only,
     if (!name)
         return weir__error_set(err, WEIR_NOMEM, "%s: out of memory", path);
     if (stat(name, &file) == 0 && faccessat(AT_FDCWD, name, read_only ? R_OK : R_OK | W_OK, AT_EACCESS) != 0)
-        code = weir__error_set(err, WEIR_DENIED,
-                               "%s belongs to user %u with mode %03o and cannot be %s by user %u: run as its owner, or let "
-                               "its owner close the database",
-                               name, (unsigned)file.st_uid, (unsigned)file.st_mode & 0777, read_only ? "read" : "written",
-                               (unsigned)geteuid());
+        code = weir__error_set(
+            err, WEIR_DENIED,
+            "%s belongs to user %u with mode %03o and cannot be %s by user %u: run as its owner, or let "
+            "its owner close the database",
+            name, (unsigned)file.st_uid, (unsigned)file.st_mode & 0777, read_only ? "read" : "written",
+            (unsigned)geteuid());
     free(name);
     return code;
 }
@@ -162,8 +171,8 @@ static int check_directory(const char *path, bool exists, bool read_only, weir_e
     if (!S_ISDIR(parent.st_mode))
         return weir__error_set(err, WEIR_INVALID, "%s: %s is not a directory", path, directory);
     if ((!exists || !read_only) && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0)
-        return weir__error_errno(err, errno, "%s: its directory %s must be writable for the log and its index", path,
-                                 directory);
+        return weir__error_errno(
+            err, errno, "%s: its directory %s must be writable for the log and its index", path, directory);
     return WEIR_OK;
 }
 
@@ -185,10 +194,11 @@ static int check_file(const char *path, const weir_config *config, bool *exists,
         return weir__error_errno(err, errno, "%s belongs to user %u with mode %03o and cannot be read", path,
                                  (unsigned)file.st_uid, (unsigned)file.st_mode & 0777);
     if (!config->read_only && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
-        return weir__error_errno(err, errno,
-                                 "%s belongs to user %u with mode %03o and cannot be written; open it read-only, or "
-                                 "change its mode",
-                                 path, (unsigned)file.st_uid, (unsigned)file.st_mode & 0777);
+        return weir__error_errno(
+            err, errno,
+            "%s belongs to user %u with mode %03o and cannot be written; open it read-only, or "
+            "change its mode",
+            path, (unsigned)file.st_uid, (unsigned)file.st_mode & 0777);
     return WEIR_OK;
 }
 
@@ -206,8 +216,10 @@ static int check_file_system(weir_store *store, const weir__open_hooks *hooks, w
     }
     store->fs_kind = kind;
     if (kind.fs_class == WEIR__FS_NETWORK || kind.fs_class == WEIR__FS_FUSE)
-        snprintf(store->degraded, sizeof store->degraded,
-                 "the file system is %s, where processes cannot share the memory that a write-ahead log needs", kind.name);
+        snprintf(
+            store->degraded, sizeof store->degraded,
+            "the file system is %s, where processes cannot share the memory that a write-ahead log needs",
+            kind.name);
     return WEIR_OK;
 }
 
@@ -241,8 +253,9 @@ static int set_and_check(weir_tx *conn, const char *name, int64_t value, int64_t
     if (code == WEIR_OK)
         code = weir__conn_pragma_int64(conn, pragma, &got, err);
     if (code == WEIR_OK && got != expected)
-        code = weir__error_set(err, WEIR_UNSUPPORTED, "%s: SQLite did not accept PRAGMA %s=%lld, it answers %lld",
-                               conn->path, name, (long long)value, (long long)got);
+        code = weir__error_set(err, WEIR_UNSUPPORTED,
+                               "%s: SQLite did not accept PRAGMA %s=%lld, it answers %lld", conn->path, name,
+                               (long long)value, (long long)got);
     return code;
 }
 
@@ -264,9 +277,11 @@ static int set_pragmas(weir_store *store, weir_tx *conn, weir_error *err)
     // The file itself limits mmap_size to SQLITE_MAX_MMAP_SIZE; a database in memory answers nothing.
     const int64_t mmap = (int64_t)config->mmap_bytes;
     const int64_t limit = (int64_t)config->wal_limit_bytes;
-    int code = set_and_check(conn, "synchronous", synchronous_of(config->durability), synchronous_of(config->durability), err);
+    int code = set_and_check(conn, "synchronous", synchronous_of(config->durability),
+                             synchronous_of(config->durability), err);
     if (code == WEIR_OK)
-        code = set_and_check(conn, "cache_size", -(int64_t)config->cache_kib, -(int64_t)config->cache_kib, err);
+        code =
+            set_and_check(conn, "cache_size", -(int64_t)config->cache_kib, -(int64_t)config->cache_kib, err);
     if (code == WEIR_OK && !store->memory)
         code = set_and_check(conn, "mmap_size", mmap, mmap, err);
     if (code == WEIR_OK)
@@ -293,7 +308,8 @@ static int connect_raw(weir_store *store, weir__conn_kind kind, weir_tx **conn, 
     };
     const int code = weir__conn_open(&options, conn, err);
     if (code == WEIR_OK)
-        sqlite3_busy_timeout((*conn)->db, (int)(store->config.busy_timeout_ms * (store->config.retry_tries + 1)));
+        sqlite3_busy_timeout((*conn)->db,
+                             (int)(store->config.busy_timeout_ms * (store->config.retry_tries + 1)));
     return code;
 }
 
@@ -322,14 +338,14 @@ static int choose_journal(weir_store *store, weir_tx *conn, weir_error *err)
     }
     const bool wanted = store->degraded[0] == '\0';
     if (!store->config.read_only && wanted != (strcmp(mode, "wal") == 0))
-        code = weir__conn_pragma_text(conn, wanted ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE", mode,
-                                      sizeof mode, err);
+        code = weir__conn_pragma_text(conn, wanted ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE",
+                                      mode, sizeof mode, err);
     if (code != WEIR_OK)
         return code;
     store->wal = strcmp(mode, "wal") == 0;
     if (!wanted && store->wal)
-        return weir__error_set(err, WEIR_UNSUPPORTED, "%s: it is in WAL mode and cannot leave it, but %s", store->path,
-                               store->degraded);
+        return weir__error_set(err, WEIR_UNSUPPORTED, "%s: it is in WAL mode and cannot leave it, but %s",
+                               store->path, store->degraded);
     if (wanted && !store->wal)
         snprintf(store->degraded, sizeof store->degraded, "SQLite keeps journal_mode=%s%s", mode,
                  store->config.read_only ? ", which a read-only store cannot change" : "");
@@ -407,7 +423,8 @@ static weir_store *store_create(const char *path, const weir_config *config, con
     store->memory = strcmp(path, ":memory:") == 0;
     weir_version_info version;
     weir_version(&version);
-    store->fixed_sqlite = hooks && hooks->pretend_fixed ? hooks->pretend_fixed > 0 : version.has_wal_reset_fix;
+    store->fixed_sqlite =
+        hooks && hooks->pretend_fixed ? hooks->pretend_fixed > 0 : version.has_wal_reset_fix;
     store->fork_generation = atomic_load(&fork_generation);
     weir__queue_init(store);
     weir__pool_init(store);
@@ -419,8 +436,8 @@ static weir_store *store_create(const char *path, const weir_config *config, con
     return NULL;
 }
 
-int weir__store_open(const char *path, const weir_config *given, const weir__open_hooks *hooks, weir_store **out,
-                     weir_error *err)
+int weir__store_open(const char *path, const weir_config *given, const weir__open_hooks *hooks,
+                     weir_store **out, weir_error *err)
 {
     *out = NULL;
     pthread_once(&fork_once, watch_forks);
@@ -455,7 +472,8 @@ int weir_close(weir_store *store, uint32_t deadline_ms, weir_error *err)
     if (code != WEIR_OK)
         return code;
     if (weir__writer_is_me())
-        return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not close the store", store->path);
+        return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not close the store",
+                               store->path);
     const uint64_t deadline_ns = weir__store_deadline(store, deadline_ms, CLOSE_DEADLINE_MS);
     code = weir__writer_stop(store, deadline_ns, err);
     weir__sync_stop(store);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Who else has a hand on the database: names the process that holds one of its locks, for the sentences of errors and
-// reports. Reads /proc only; asks for no lock.
+// Who else has a hand on the database: names the process that holds one of its locks, for the sentences of
+// errors and reports. Reads /proc only; asks for no lock.
 #include <stdio.h>
 #include <unistd.h>
 

@@ -2,13 +2,13 @@
 //
 // The queue of jobs, and the writer's turn.
 //
-// The queue is bounded by jobs and by bytes, counting every job that has not ended yet: also those in the group that is being
-// committed. Job structs are recycled in one step per group, so a steady load takes and gives them under the lock that
-// it holds anyway and allocates nothing.
+// The queue is bounded by jobs and by bytes, counting every job that has not ended yet: also those in the
+// group that is being committed. Job structs are recycled in one step per group, so a steady load takes and
+// gives them under the lock that it holds anyway and allocates nothing.
 //
-// The turn is the right to use the writer's connection. It is not a mutex, because it is handed over in order of arrival (so
-// that a checkpoint or a degraded read gets its turn under any load), may be waited for with a deadline, and is held
-// through system calls.
+// The turn is the right to use the writer's connection. It is not a mutex, because it is handed over in order
+// of arrival (so that a checkpoint or a degraded read gets its turn under any load), may be waited for with a
+// deadline, and is held through system calls.
 #include <errno.h>
 #include <stdlib.h>
 
@@ -145,7 +145,8 @@ static bool is_full(const weir_store *store, size_t bytes)
 }
 
 // With the lock: waits until `bytes` fit in.
-static int wait_for_room(weir_store *store, size_t bytes, uint64_t deadline_ns, bool fail_when_full, weir_error *err)
+static int wait_for_room(weir_store *store, size_t bytes, uint64_t deadline_ns, bool fail_when_full,
+                         weir_error *err)
 {
     weir__queue *queue = &store->queue;
     queue->full_count += is_full(store, bytes);
@@ -160,10 +161,11 @@ static int wait_for_room(weir_store *store, size_t bytes, uint64_t deadline_ns, 
         if (code != WEIR_OK)
             return code;
         if (rc == ETIMEDOUT && is_full(store, bytes))
-            return weir__error_set(err, WEIR_BUSY,
-                                   "%s: the queue of writes is full (%zu jobs, %zu bytes); the disk or another writer is "
-                                   "slower than what comes in",
-                                   store->path, queue->held, queue->bytes);
+            return weir__error_set(
+                err, WEIR_BUSY,
+                "%s: the queue of writes is full (%zu jobs, %zu bytes); the disk or another writer is "
+                "slower than what comes in",
+                store->path, queue->held, queue->bytes);
     }
     return WEIR_OK;
 }
@@ -178,8 +180,9 @@ static weir__job *job_new(weir__queue *queue)
     return job;
 }
 
-// A caller that writes alone is better off doing the work itself: no thread has to be woken, twice, for each commit. So when
-// nobody has the turn, nothing waits, and the last group was of one job, its thread takes the turn.
+// A caller that writes alone is better off doing the work itself: no thread has to be woken, twice, for each
+// commit. So when nobody has the turn, nothing waits, and the last group was of one job, its thread takes the
+// turn.
 static bool may_lead(const weir_store *store, const weir__job *job)
 {
     const weir__queue *queue = &store->queue;
@@ -187,7 +190,8 @@ static bool may_lead(const weir_store *store, const weir__job *job)
            atomic_load_explicit(&store->writer.group_size_last, memory_order_relaxed) <= 1;
 }
 
-static int submit(weir_store *store, const weir__job *template, bool fail_when_full, bool *mine, weir_error *err)
+static int submit(weir_store *store, const weir__job *template, bool fail_when_full, bool *mine,
+                  weir_error *err)
 {
     weir__queue *queue = &store->queue;
     int code = weir__queue_open(store, err);
@@ -221,8 +225,9 @@ int weir__queue_submit_or_lead(weir_store *store, const weir__job *template, boo
                                weir_error *err)
 {
     if (template->bytes > store->config.queue_bytes_max)
-        return weir__error_set(err, WEIR_TOOBIG, "%s: an argument of %zu bytes is larger than the queue (%llu bytes)",
-                               store->path, template->bytes, (unsigned long long)store->config.queue_bytes_max);
+        return weir__error_set(
+            err, WEIR_TOOBIG, "%s: an argument of %zu bytes is larger than the queue (%llu bytes)",
+            store->path, template->bytes, (unsigned long long)store->config.queue_bytes_max);
     pthread_mutex_lock(&store->queue.lock);
     const int code = submit(store, template, fail_when_full, mine, err);
     pthread_mutex_unlock(&store->queue.lock);

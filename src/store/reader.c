@@ -2,11 +2,12 @@
 //
 // Reads: a pool of read-only connections, each of which serves one snapshot at a time.
 //
-// Who comes first is served first. A *reader gap* keeps everybody waiting for a moment: when no snapshot is open, nothing
-// keeps the log from starting over; without such a moment, reads that overlap without end make it grow without end.
+// Who comes first is served first. A *reader gap* keeps everybody waiting for a moment: when no snapshot is
+// open, nothing keeps the log from starting over; without such a moment, reads that overlap without end make
+// it grow without end.
 //
-// A degraded store has no log, so nothing to read beside the writer: a snapshot there takes the writer's turn and its
-// connection.
+// A degraded store has no log, so nothing to read beside the writer: a snapshot there takes the writer's turn
+// and its connection.
 #include <errno.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@
 #include "base/error.h"
 #include "store/store.h"
 
-// --------------------------------------------------------------------------------------- connections, in turn
+// --------------------------------------------------------------------------------------- connections, in
+// turn
 
 static void open_link(weir__pool *pool, weir_snapshot *snapshot)
 {
@@ -82,8 +84,8 @@ static int wait_for_connection(weir_store *store, uint64_t deadline_ns, weir_sna
             wait_unlink(pool, &wait);
             pool->expired++;
             return weir__error_set(err, WEIR_EXPIRED,
-                                   "%s: all %u read connections were in use until the deadline of this read", store->path,
-                                   pool->size);
+                                   "%s: all %u read connections were in use until the deadline of this read",
+                                   store->path, pool->size);
         }
     }
     *out = wait.snapshot;
@@ -130,7 +132,8 @@ static void give_connection(weir_snapshot *snapshot)
 // ---------------------------------------------------------------------------------------------- snapshots
 
 // Notes which frames the snapshot will need: read before it begins, so never too few.
-static void note_position(weir_snapshot *snapshot, uint64_t opened_ns, uint64_t deadline_ns, const char *label)
+static void note_position(weir_snapshot *snapshot, uint64_t opened_ns, uint64_t deadline_ns,
+                          const char *label)
 {
     weir_store *store = snapshot->store;
     weir_wal_index index;
@@ -169,7 +172,8 @@ static int take_turn(weir_store *store, uint64_t deadline_ns, weir_snapshot **ou
     if (code == WEIR_CLOSED)
         return weir__error_set(err, code, "%s: the store is closing", store->path);
     if (code != WEIR_OK)
-        return weir__error_set(err, WEIR_EXPIRED, "%s: the writer or another read was busy until the deadline of this read",
+        return weir__error_set(err, WEIR_EXPIRED,
+                               "%s: the writer or another read was busy until the deadline of this read",
                                store->path);
     code = take_connection(store, deadline_ns, out, err);
     WEIR_ASSERT(code != WEIR_OK || (*out)->conn == store->writer.conn);
@@ -190,13 +194,15 @@ static int check_read(weir_store *store, weir_error *err)
 {
     const int code = weir__store_check(store, err);
     if (code == WEIR_OK && !store->wal && weir__writer_is_me())
-        return weir__error_set(err, WEIR_INVALID,
-                               "%s: a job cannot open a read in a store without a log: read through the job's transaction",
-                               store->path);
+        return weir__error_set(
+            err, WEIR_INVALID,
+            "%s: a job cannot open a read in a store without a log: read through the job's transaction",
+            store->path);
     return code;
 }
 
-int weir_snapshot_open(weir_store *store, const weir_read_options *given, weir_snapshot **out, weir_error *err)
+int weir_snapshot_open(weir_store *store, const weir_read_options *given, weir_snapshot **out,
+                       weir_error *err)
 {
     *out = NULL;
     const weir_read_options options = given ? *given : (weir_read_options)WEIR_READ_OPTIONS_INIT;
@@ -246,7 +252,8 @@ void weir_snapshot_close(weir_snapshot *snapshot)
         give_turn(store);
 }
 
-int weir_read(weir_store *store, weir_read_fn *read, void *arg, const weir_read_options *options, weir_error *err)
+int weir_read(weir_store *store, weir_read_fn *read, void *arg, const weir_read_options *options,
+              weir_error *err)
 {
     weir_snapshot *snapshot = NULL;
     int code = weir_snapshot_open(store, options, &snapshot, err);

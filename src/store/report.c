@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a store says of itself: statistics, open snapshots, health. Readers of these take only leaf locks for a few
-// instructions and read atomics, so polling at 10 Hz costs a store under full load nothing that can be measured.
+// What a store says of itself: statistics, open snapshots, health. Readers of these take only leaf locks for
+// a few instructions and read atomics, so polling at 10 Hz costs a store under full load nothing that can be
+// measured.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,7 +83,8 @@ static void read_writer(weir_store *store, weir_stats *stats)
     stats->group_jobs = latency(&writer->group_jobs);
     stats->commit_ns = latency(&writer->commit_ns);
     const bool interval = store->config.durability == WEIR_DURABILITY_INTERVAL;
-    stats->write_ns = interval ? latency_of_two(&writer->write_ns, &store->syncer.write_ns) : latency(&writer->write_ns);
+    stats->write_ns =
+        interval ? latency_of_two(&writer->write_ns, &store->syncer.write_ns) : latency(&writer->write_ns);
     weir__histogram_snapshot syncs;
     weir__vfs_sync_histogram(store->vfs, store->wal ? WEIR__VFS_WAL : WEIR__VFS_JOURNAL, &syncs);
     stats->sync_ns = interval ? latency(&store->syncer.sync_ns) : latency_of(&syncs);
@@ -167,8 +169,8 @@ int weir_stats_read(weir_store *store, weir_stats *stats, weir_error *err)
 
 // ----------------------------------------------------------------------------------------- open snapshots
 
-static void describe_reader(weir_store *store, const weir_snapshot *snapshot, const weir_wal_index *index, uint64_t now_ns,
-                            weir_reader_info *info)
+static void describe_reader(weir_store *store, const weir_snapshot *snapshot, const weir_wal_index *index,
+                            uint64_t now_ns, weir_reader_info *info)
 {
     memset(info, 0, sizeof *info);
     info->id = snapshot->id;
@@ -176,8 +178,9 @@ static void describe_reader(weir_store *store, const weir_snapshot *snapshot, co
     info->pinned_frames = snapshot->salt == index->salt[0] ? (int64_t)index->mx_frame - snapshot->frame : 0;
     info->deadline_left_ms = WEIR_NO_DEADLINE;
     if (snapshot->deadline_ns != WEIR__FOREVER)
-        info->deadline_left_ms =
-            snapshot->deadline_ns > now_ns ? (uint32_t)((snapshot->deadline_ns - now_ns) / WEIR__NS_PER_MS) : 0;
+        info->deadline_left_ms = snapshot->deadline_ns > now_ns
+                                     ? (uint32_t)((snapshot->deadline_ns - now_ns) / WEIR__NS_PER_MS)
+                                     : 0;
     const char *label = snapshot->label ? snapshot->label : "";
     weir__utf8_sanitize(info->label, sizeof info->label, label, strlen(label));
     weir__conn_sql(snapshot->conn, info->sql, sizeof info->sql);
@@ -195,7 +198,8 @@ size_t weir_readers(weir_store *store, weir_reader_info *readers, size_t size)
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
     size_t count = 0;
     pthread_mutex_lock(&pool->lock);
-    for (const weir_snapshot *snapshot = pool->open.next; snapshot != &pool->open; snapshot = snapshot->next, count++)
+    for (const weir_snapshot *snapshot = pool->open.next; snapshot != &pool->open;
+         snapshot = snapshot->next, count++)
         if (count < size)
             describe_reader(store, snapshot, &index, now_ns, &readers[count]);
     pthread_mutex_unlock(&pool->lock);
@@ -228,10 +232,11 @@ static void add_bool(weir__text *text, const char *name, bool value)
 
 static void add_latency(weir__text *text, const char *name, const weir_latency *value)
 {
-    weir__text_printf(text, "\"%s\":{\"count\":%llu,\"sum\":%llu,\"p50\":%llu,\"p99\":%llu,\"p999\":%llu,\"max\":%llu},",
-                      name, (unsigned long long)value->count, (unsigned long long)value->sum,
-                      (unsigned long long)value->p50, (unsigned long long)value->p99, (unsigned long long)value->p999,
-                      (unsigned long long)value->max);
+    weir__text_printf(
+        text, "\"%s\":{\"count\":%llu,\"sum\":%llu,\"p50\":%llu,\"p99\":%llu,\"p999\":%llu,\"max\":%llu},",
+        name, (unsigned long long)value->count, (unsigned long long)value->sum,
+        (unsigned long long)value->p50, (unsigned long long)value->p99, (unsigned long long)value->p999,
+        (unsigned long long)value->max);
 }
 
 // Closes an object or list whose last member left a comma.

@@ -2,12 +2,13 @@
 //
 // Statements: the cache, and the public bind/step/column functions.
 //
-// The cache is a hash table over the SQL text with a list in order of last use; at most statements_max stay, and a statement
-// that the current use has in its hands is never thrown out. In front of it stands a tiny table over the *address* of
-// the text, because hot code passes the same literal each time: one strcmp instead of a hash.
+// The cache is a hash table over the SQL text with a list in order of last use; at most statements_max stay,
+// and a statement that the current use has in its hands is never thrown out. In front of it stands a tiny
+// table over the *address* of the text, because hot code passes the same literal each time: one strcmp
+// instead of a hash.
 //
-// A finished statement is reset at once (it must not hold a cursor); its bindings are forgotten at the end of the use, because
-// they point into the caller's memory.
+// A finished statement is reset at once (it must not hold a cursor); its bindings are forgotten at the end of
+// the use, because they point into the caller's memory.
 #include "store/stmt.h"
 
 #include <ctype.h>
@@ -214,15 +215,18 @@ static int check_deadline(weir_tx *conn, weir_error *err)
         return WEIR_OK;
     if (!conn->expired && conn->deadline_ns != WEIR__FOREVER)
         conn->expired = weir__clock_now_ns(conn->clock) >= conn->deadline_ns;
-    return conn->expired || atomic_load_explicit(&conn->interrupt, memory_order_relaxed) ? give_up_read(conn, err)
-                                                                                         : WEIR_OK;
+    return conn->expired || atomic_load_explicit(&conn->interrupt, memory_order_relaxed)
+               ? give_up_read(conn, err)
+               : WEIR_OK;
 }
 
-// Faults of the file or the machine, as opposed to errors of the job: remembered, because a job may swallow its error.
+// Faults of the file or the machine, as opposed to errors of the job: remembered, because a job may swallow
+// its error.
 static void note_fault(weir_tx *conn, int sqlite_code)
 {
     const int code = weir__sqlite_code(sqlite_code);
-    if (!conn->fault_code && (code == WEIR_FULL || code == WEIR_IO || code == WEIR_CORRUPT || code == WEIR_NOTADB))
+    if (!conn->fault_code &&
+        (code == WEIR_FULL || code == WEIR_IO || code == WEIR_CORRUPT || code == WEIR_NOTADB))
         conn->fault_code = sqlite_code;
 }
 
@@ -307,8 +311,9 @@ int weir_step(weir_stmt *stmt, bool *row, weir_error *err)
     if (code != WEIR_OK)
         return code;
     if (stmt->bind_code != SQLITE_OK)
-        return weir__error_set(err, weir__sqlite_code(stmt->bind_code), "%s: cannot bind a value (%s) in %.200s",
-                               stmt->conn->path, sqlite3_errstr(stmt->bind_code), stmt->sql);
+        return weir__error_set(err, weir__sqlite_code(stmt->bind_code),
+                               "%s: cannot bind a value (%s) in %.200s", stmt->conn->path,
+                               sqlite3_errstr(stmt->bind_code), stmt->sql);
     stmt->running = true;
     const int rc = sqlite3_step(stmt->handle);
     if (rc == SQLITE_ROW) {
@@ -417,8 +422,8 @@ int weir_exec(weir_tx *tx, weir_error *err, const char *sql, const char *types, 
     const bool known = bind_all(stmt, letters, args);
     va_end(args);
     if (!known)
-        return weir__error_set(err, WEIR_INVALID, "%s: a type letter in \"%s\" is none of i, d, t, b, n", tx->path,
-                               letters);
+        return weir__error_set(err, WEIR_INVALID, "%s: a type letter in \"%s\" is none of i, d, t, b, n",
+                               tx->path, letters);
     bool row = false;
     do
         code = weir_step(stmt, &row, err);

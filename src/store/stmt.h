@@ -6,8 +6,8 @@
 
 #include "store/conn.h"
 
-// The statement for `sql`, from the cache or prepared now; not yet counted as used. Returns SQLite's extended code, or
-// SQLITE_MISUSE when the text holds more than one statement, or none.
+// The statement for `sql`, from the cache or prepared now; not yet counted as used. Returns SQLite's extended
+// code, or SQLITE_MISUSE when the text holds more than one statement, or none.
 int weir__stmt_get(weir_tx *conn, const char *sql, weir_stmt **stmt);
 
 // Resets everything that this use of the connection prepared.

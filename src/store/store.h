@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The inside of a store, shared by the files of this directory: who owns which field, and in which order locks are taken.
+// The inside of a store, shared by the files of this directory: who owns which field, and in which order
+// locks are taken.
 //
 //   open.c        checks before WAL, pragmas, weir_open, weir_close
 //   queue.c       the bounded queue of jobs, and the writer's turn
@@ -16,8 +17,10 @@
 // Locks, outermost first; whoever holds one takes only those further down:
 //
 //   1. checkpoint.lock   one checkpoint at a time; held through a whole checkpoint
-//   2. the turn          (queue.turn) the right to use the writer's connection; not a mutex: handed over first come, first
-//                        served, and held through a group. The thread that has it is "the writer" for that long.
+//   2. the turn          (queue.turn) the right to use the writer's connection; not a mutex: handed over
+//   first come, first
+//                        served, and held through a group. The thread that has it is "the writer" for that
+//                        long.
 //   3. queue.lock        the queue, the turn's waiting list, sequence numbers; held for a few instructions
 //   4. pool.lock         the readers; held for a few instructions
 //   5. sync.lock         the interval syncer's list
@@ -42,7 +45,7 @@
 enum {
     WEIR__QUEUE_JOBS_DEFAULT = 8192,
     WEIR__GROUP_JOBS_DEFAULT = 4096,
-    WEIR__CHUNK_JOBS = 64,         // jobs under one savepoint; when one fails they run again with one each
+    WEIR__CHUNK_JOBS = 64,          // jobs under one savepoint; when one fails they run again with one each
     WEIR__JOB_OVERHEAD_BYTES = 256, // what a queued job costs besides its argument
     WEIR__WAL_HEADER_BYTES = 32,
     WEIR__FRAME_HEADER_BYTES = 24,
@@ -50,13 +53,15 @@ enum {
     WEIR__PATH_MAX = 4000, // bytes, with room for "-journal" below PATH_MAX
 };
 
-// A thread that waits for its job in weir_write. Lives on that thread's stack: once `done` is set it may be gone.
+// A thread that waits for its job in weir_write. Lives on that thread's stack: once `done` is set it may be
+// gone.
 typedef struct weir__waiter {
     _Atomic uint32_t done; // futex word
     int code;
     weir_error *err;
-    struct weir__waiter *wake[2]; // woken by this one: wake-ups spread as a tree instead of costing the writer one each
-    struct weir__waiter *next;    // while the tree is built
+    struct weir__waiter
+        *wake[2]; // woken by this one: wake-ups spread as a tree instead of costing the writer one each
+    struct weir__waiter *next; // while the tree is built
 } weir__waiter;
 
 typedef enum weir__job_state {
@@ -101,8 +106,8 @@ typedef struct weir__queue {
     pthread_mutex_t lock;
     // All guarded by lock:
     weir__job_list jobs;
-    size_t held;  // jobs that have not ended: queued, in the group, or owed a sync
-    size_t bytes; // of these
+    size_t held;      // jobs that have not ended: queued, in the group, or owed a sync
+    size_t bytes;     // of these
     weir__job *spare; // used job structs, so that a steady load allocates nothing
     size_t spare_size;
     uint32_t waiting_for_room;
@@ -111,55 +116,55 @@ typedef struct weir__queue {
     weir__turn_wait *turn_first;
     weir__turn_wait **turn_last;
     pthread_cond_t turn;
-    bool writer_asleep;     // the writer thread waits on `work`
-    size_t wake_at;         // … until this many jobs wait
+    bool writer_asleep; // the writer thread waits on `work`
+    size_t wake_at;     // … until this many jobs wait
     pthread_cond_t work;
     uint64_t submitted_seq; // of the newest job
     uint64_t committed_seq; // every job up to this one has ended: committed, or failed
     uint64_t flush_seq;     // somebody waits for this one: commit even what could linger
     uint32_t flushers;
     pthread_cond_t flushed;
-    bool stop;              // weir_close: nothing new
-    bool abandon;           // weir_close's deadline has passed: give up what cannot be committed
+    bool stop;               // weir_close: nothing new
+    bool abandon;            // weir_close's deadline has passed: give up what cannot be committed
     weir_error commit_error; // why commits fail at present; code 0 when they do not
     uint64_t commit_error_count;
-    uint64_t dropped_seq;    // newest job that a failed commit took with it, and that error
+    uint64_t dropped_seq; // newest job that a failed commit took with it, and that error
     weir_error dropped;
-    weir_error lost;         // a job acknowledged as APPLIED that could not be kept
-    weir_error fence;        // the failed sync; code 0 while there was none
-    bool writer_gone;        // the writer thread has ended
+    weir_error lost;  // a job acknowledged as APPLIED that could not be kept
+    weir_error fence; // the failed sync; code 0 while there was none
+    bool writer_gone; // the writer thread has ended
     pthread_cond_t gone;
     size_t jobs_peak;
     uint64_t full_count;
 } weir__queue;
 
 typedef enum weir__writer_state {
-    WEIR__WRITER_IDLE,       // no transaction
-    WEIR__WRITER_BEGINNING,  // asking for the write lock
-    WEIR__WRITER_OPEN,       // a transaction is open, jobs run or it lingers
+    WEIR__WRITER_IDLE,      // no transaction
+    WEIR__WRITER_BEGINNING, // asking for the write lock
+    WEIR__WRITER_OPEN,      // a transaction is open, jobs run or it lingers
     WEIR__WRITER_COMMITTING,
-    WEIR__WRITER_RETRYING,   // the group failed to begin or commit and will be tried again
-    WEIR__WRITER_FENCED,     // a sync failed: nothing is written any more
+    WEIR__WRITER_RETRYING, // the group failed to begin or commit and will be tried again
+    WEIR__WRITER_FENCED,   // a sync failed: nothing is written any more
     WEIR__WRITER_STATES,
 } weir__writer_state;
 
 typedef struct weir__writer {
     // Owned by whoever has the turn:
     weir_tx *conn;
-    weir__job_list group;        // taken from the queue and not yet committed
-    weir__job *next_to_run;      // of the group; those before it ran in the open transaction
-    uint64_t taken_seq;          // newest job ever taken
-    uint64_t attempt_until_ns;   // the busy handler gives up then
+    weir__job_list group;      // taken from the queue and not yet committed
+    weir__job *next_to_run;    // of the group; those before it ran in the open transaction
+    uint64_t taken_seq;        // newest job ever taken
+    uint64_t attempt_until_ns; // the busy handler gives up then
     uint64_t linger_until_ns;
-    weir_error scratch;          // of the job that runs
+    weir_error scratch; // of the job that runs
     weir__rng rng;
-    uint32_t tries;              // failed attempts in a row
-    uint32_t careful;            // chunks that still run with a savepoint for each job, because one failed lately
+    uint32_t tries;   // failed attempts in a row
+    uint32_t careful; // chunks that still run with a savepoint for each job, because one failed lately
     pthread_t thread;
     bool thread_started;
 
     // Written by whoever has the turn, read by anyone:
-    _Atomic int state;           // weir__writer_state
+    _Atomic int state; // weir__writer_state
     _Atomic uint64_t applied_pending;
     _Atomic uint64_t jobs_submitted, jobs_done, jobs_failed, acks[3], groups, retries, replays;
     _Atomic uint64_t commit_ns_last;
@@ -180,8 +185,8 @@ struct weir_snapshot {
     bool holds_turn; // degraded store: the writer's connection, with the turn
     uint64_t id;
     uint64_t opened_ns, deadline_ns;
-    int64_t frame;         // mxFrame when it was opened: it needs frames up to this one, and pins those after
-    uint32_t salt;         // of that log
+    int64_t frame; // mxFrame when it was opened: it needs frames up to this one, and pins those after
+    uint32_t salt; // of that log
     const char *label;
     weir_snapshot *prev, *next; // open ones, oldest first
 };
@@ -196,8 +201,8 @@ typedef struct weir__pool {
     uint32_t open_size;
     weir__pool_wait *wait_first;
     weir__pool_wait **wait_last;
-    pthread_cond_t changed;    // a connection was handed to somebody, or came back
-    uint32_t gaps;             // nobody gets a connection while this is not 0
+    pthread_cond_t changed; // a connection was handed to somebody, or came back
+    uint32_t gaps;          // nobody gets a connection while this is not 0
     bool stop;
     uint64_t next_id;
     uint64_t reads, expired, waited, gap_count;
@@ -207,8 +212,8 @@ typedef struct weir__pool {
 typedef struct weir__checkpointer {
     pthread_mutex_t lock; // lock 1
     // Guarded by lock:
-    weir_tx *conn; // checkpoints
-    weir_tx *pin;  // the reader that keeps the log from restarting
+    weir_tx *conn;          // checkpoints
+    weir_tx *pin;           // the reader that keeps the log from restarting
     uint64_t busy_until_ns; // how long SQLite may wait for locks in a checkpoint
     bool not_pinned;        // the pin could not be proved: nothing was moved
 
@@ -221,10 +226,10 @@ typedef struct weir__checkpointer {
 
     pthread_t thread;
     bool thread_started;
-    _Atomic int64_t frames;        // in the log after our last commit
-    _Atomic int64_t moved;         // after our last checkpoint
-    _Atomic int64_t tried;         // in the log when a checkpoint was asked for last
-    atomic_bool busy;              // one has been asked for and has not ended
+    _Atomic int64_t frames; // in the log after our last commit
+    _Atomic int64_t moved;  // after our last checkpoint
+    _Atomic int64_t tried;  // in the log when a checkpoint was asked for last
+    atomic_bool busy;       // one has been asked for and has not ended
     _Atomic uint64_t wal_bytes_peak;
 } weir__checkpointer;
 
@@ -234,20 +239,20 @@ typedef struct weir__syncer {
     weir__job_list waiting;   // committed, owed a DURABLE acknowledgement
     weir__histogram write_ns; // their latencies
     weir__histogram sync_ns;
-    bool dirty;               // a commit has not been synced yet, since
+    bool dirty; // a commit has not been synced yet, since
     uint64_t dirty_since_ns;
     bool failed;
     bool stop;
     uint64_t synced_seq;
     uint64_t committed_seq;
-    uint32_t urgent;          // flushers wait: do not wait for the interval
+    uint32_t urgent; // flushers wait: do not wait for the interval
     pthread_cond_t wake, synced;
 
     // Owned by the syncer thread:
-    int fd;                   // of the -wal, -1
+    int fd; // of the -wal, -1
     uint64_t inode;
     uint32_t salt;
-    uint32_t log_salt;        // of the log that was synced last
+    uint32_t log_salt; // of the log that was synced last
     bool directory_synced;
     pthread_t thread;
     bool thread_started;
@@ -259,9 +264,9 @@ struct weir_store {
     char *path, *wal_path, *shm_path;
     weir__clock *clock;
     weir__vfs *vfs;
-    bool wal;           // false: degraded
+    bool wal; // false: degraded
     bool memory;
-    bool hot_journal;   // one was there at opening
+    bool hot_journal; // one was there at opening
     weir__fs_kind fs_kind;
     bool fixed_sqlite;
     char degraded[WEIR__DEGRADED_TEXT]; // why; empty when not
@@ -281,13 +286,15 @@ struct weir_store {
 int weir__store_connect(weir_store *store, weir__conn_kind kind, weir_tx **conn, weir_error *err);
 // WEIR_OK, WEIR_FORKED.
 int weir__store_check(const weir_store *store, weir_error *err);
-// A deadline in the clock's time: given in ms from now (or from start_ns), 0 for the default, WEIR_NO_DEADLINE for none.
+// A deadline in the clock's time: given in ms from now (or from start_ns), 0 for the default,
+// WEIR_NO_DEADLINE for none.
 uint64_t weir__store_deadline(const weir_store *store, uint32_t deadline_ms, uint32_t default_ms);
 uint64_t weir__store_deadline_from(uint64_t start_ns, uint32_t deadline_ms, uint32_t default_ms);
 // The live wal-index of this store; false when there is none or no consistent copy could be had.
 bool weir__store_sample(weir_store *store, weir_wal_index *index);
 // ---- outside.c
-// "held by process 1234 (python3 x.py)" for the holder of a WAL lock other than this process; empty text and 0 when there is none.
+// "held by process 1234 (python3 x.py)" for the holder of a WAL lock other than this process; empty text and
+// 0 when there is none.
 int64_t weir__store_holder(weir_store *store, int lock_first, int lock_last, char *out, size_t size);
 
 // ---- queue.c
@@ -303,13 +310,16 @@ void weir__turn_give(weir_store *store);
 void weir__queue_recycle(weir_store *store, weir__job_list *ended);
 // Puts a copy of `job` into the queue and wakes the writer; waits for room unless fail_when_full.
 int weir__queue_submit(weir_store *store, const weir__job *job, bool fail_when_full, weir_error *err);
-// The same, except that a caller that writes alone gets the turn instead (*mine): its job is the writer's group already.
-int weir__queue_submit_or_lead(weir_store *store, const weir__job *job, bool fail_when_full, bool *mine, weir_error *err);
+// The same, except that a caller that writes alone gets the turn instead (*mine): its job is the writer's
+// group already.
+int weir__queue_submit_or_lead(weir_store *store, const weir__job *job, bool fail_when_full, bool *mine,
+                               weir_error *err);
 // With queue.lock: whether something new may come in.
 int weir__queue_open(const weir_store *store, weir_error *err);
 
 // ---- writer.c: with the turn
-// Everything that waits, up to one group's limit, from begin to acknowledgement. The group is empty afterwards.
+// Everything that waits, up to one group's limit, from begin to acknowledgement. The group is empty
+// afterwards.
 void weir__writer_run_turn(weir_store *store);
 // A sync failed: nothing may be written any more.
 void weir__writer_fence(weir_store *store, const weir_error *why);
@@ -321,9 +331,11 @@ bool weir__writer_is_me(void);
 
 // ---- write.c
 int weir__writer_start(weir_store *store, weir_error *err);
-// Refuses new work, drains until deadline_ns, ends the thread. The error that APPLIED work ended with, if any.
+// Refuses new work, drains until deadline_ns, ends the thread. The error that APPLIED work ended with, if
+// any.
 int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err);
-// Everything up to the newest job has ended when this returns WEIR_OK; durable when `synced` and the policy can give it.
+// Everything up to the newest job has ended when this returns WEIR_OK; durable when `synced` and the policy
+// can give it.
 int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool synced, weir_error *err);
 
 // ---- sync.c
@@ -351,8 +363,9 @@ void weir__checkpoint_stop(weir_store *store);
 void weir__checkpoint_last(weir_store *store);
 
 // ---- acknowledge.c
-// Ends jobs: result to waiter or callback, argument released. `result` NULL: each job's own (WEIR_OK or its failure).
-// Latencies go to `latency_ns`, which only this thread records to now. The jobs stay in the list, to be recycled.
+// Ends jobs: result to waiter or callback, argument released. `result` NULL: each job's own (WEIR_OK or its
+// failure). Latencies go to `latency_ns`, which only this thread records to now. The jobs stay in the list,
+// to be recycled.
 void weir__acknowledge(weir_store *store, weir__job_list *jobs, const weir_error *result,
                        weir__histogram *latency_ns);
 // Reports those jobs of the open group that want no more than APPLIED, and marks them.

@@ -4,10 +4,13 @@
 // sync_interval_ms while there is something to sync, and only then acknowledges what asked for DURABLE.
 //
 // What makes a commit survive a power cut here (measured, and described in docs/durability.md):
-//   - the log is synced through a descriptor of our own. That is safe inside a process that has the database open, because
+//   - the log is synced through a descriptor of our own. That is safe inside a process that has the database
+//   open, because
 //     SQLite takes no POSIX locks on the -wal, so that closing it drops none;
-//   - if the log was restarted since the last sync (its salts changed), the commits before that are in the database file now:
-//     a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is synced too, through SQLite's own file;
+//   - if the log was restarted since the last sync (its salts changed), the commits before that are in the
+//   database file now:
+//     a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is synced too, through
+//     SQLite's own file;
 //   - a new -wal file needs its directory entry synced once;
 //   - our descriptor must still be the file that has the name.
 // A failed sync is never tried again: the store is fenced.
@@ -21,7 +24,8 @@
 #include "base/fs.h"
 #include "store/store.h"
 
-// Opens the -wal again when the name means another file now. fd is -1 when there is no log: nothing to sync in it.
+// Opens the -wal again when the name means another file now. fd is -1 when there is no log: nothing to sync
+// in it.
 static int follow_log(weir_store *store, weir_error *err)
 {
     weir__syncer *syncer = &store->syncer;
@@ -68,7 +72,8 @@ static int sync_log(weir_store *store, weir_error *err)
     return WEIR_OK;
 }
 
-// The database file, through SQLite's own file object: closing a descriptor of ours would drop this process's locks.
+// The database file, through SQLite's own file object: closing a descriptor of ours would drop this process's
+// locks.
 static int sync_database(weir_store *store, weir_error *err)
 {
     sqlite3_file *file = NULL;
@@ -126,7 +131,8 @@ static void end_owed(weir_store *store, weir__job_list *owed, const weir_error *
     weir_error unknown = WEIR_ERROR_INIT;
     if (why)
         weir__error_set(&unknown, WEIR_UNKNOWN,
-                        "%s: this write is committed, but whether it is on the disk is known only after the store has been "
+                        "%s: this write is committed, but whether it is on the disk is known only after the "
+                        "store has been "
                         "opened again: %s",
                         store->path, why->text);
     weir__acknowledge(store, owed, why ? &unknown : NULL, &store->syncer.write_ns);
@@ -204,9 +210,11 @@ int weir__sync_wait(weir_store *store, uint64_t seq, uint64_t deadline_ns, weir_
     pthread_cond_signal(&syncer->wake);
     while (code == WEIR_OK && syncer->synced_seq < target && !syncer->failed)
         if (weir__cond_wait_until(store->clock, &syncer->synced, &syncer->lock, deadline_ns) == ETIMEDOUT)
-            code = weir__error_set(err, WEIR_BUSY, "%s: the log was not synced by the deadline", store->wal_path);
+            code = weir__error_set(err, WEIR_BUSY, "%s: the log was not synced by the deadline",
+                                   store->wal_path);
     if (code == WEIR_OK && syncer->failed)
-        code = weir__error_set(err, WEIR_FENCED, "%s: a sync of the log failed; close the store and open it again",
+        code = weir__error_set(err, WEIR_FENCED,
+                               "%s: a sync of the log failed; close the store and open it again",
                                store->wal_path);
     syncer->urgent--;
     pthread_mutex_unlock(&syncer->lock);

@@ -26,17 +26,19 @@ static int check_write(const weir_store *store, weir_ack ack, bool blocks, weir_
     if (code != WEIR_OK)
         return code;
     if (blocks && weir__writer_is_me())
-        return weir__error_set(err, WEIR_INVALID,
-                               "%s: a job or a callback must not wait for a write: use weir_submit, or do it in this job",
-                               store->path);
+        return weir__error_set(
+            err, WEIR_INVALID,
+            "%s: a job or a callback must not wait for a write: use weir_submit, or do it in this job",
+            store->path);
     if (store->config.read_only)
         return weir__error_set(err, WEIR_DENIED, "%s: the store was opened read-only", store->path);
     if ((unsigned)ack > WEIR_ACK_APPLIED)
-        return weir__error_set(err, WEIR_INVALID, "%s: there is no acknowledgement level %d", store->path, (int)ack);
+        return weir__error_set(err, WEIR_INVALID, "%s: there is no acknowledgement level %d", store->path,
+                               (int)ack);
     if (ack == WEIR_ACK_DURABLE && !gives_durable(store))
-        return weir__error_set(err, WEIR_UNSUPPORTED,
-                               "%s: a write cannot be acknowledged as durable %s; ask for COMMITTED", store->path,
-                               store->memory ? "in a database in memory" : "with this durability policy");
+        return weir__error_set(
+            err, WEIR_UNSUPPORTED, "%s: a write cannot be acknowledged as durable %s; ask for COMMITTED",
+            store->path, store->memory ? "in a database in memory" : "with this durability policy");
     return WEIR_OK;
 }
 
@@ -49,7 +51,8 @@ static weir__job job_of(weir_store *store, weir_job_fn *run, void *arg, const we
         .release = options->release,
         .label = options->label,
         .submitted_ns = now_ns,
-        .deadline_ns = weir__store_deadline_from(now_ns, options->deadline_ms, store->config.write_deadline_ms),
+        .deadline_ns =
+            weir__store_deadline_from(now_ns, options->deadline_ms, store->config.write_deadline_ms),
         .bytes = options->arg_bytes < SIZE_MAX - WEIR__JOB_OVERHEAD_BYTES
                      ? options->arg_bytes + WEIR__JOB_OVERHEAD_BYTES
                      : SIZE_MAX,
@@ -64,8 +67,8 @@ static void refuse(const weir_write_options *options, void *arg)
         options->release(arg);
 }
 
-int weir_submit(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given, weir_done_fn *done,
-                void *context, weir_error *err)
+int weir_submit(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given,
+                weir_done_fn *done, void *context, weir_error *err)
 {
     const weir_write_options options = given ? *given : (weir_write_options)WEIR_WRITE_OPTIONS_INIT;
     int code = check_write(store, options.ack, !options.fail_when_full, err);
@@ -92,7 +95,8 @@ static void give_turn(weir_store *store)
     pthread_mutex_unlock(&queue->lock);
 }
 
-int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given, weir_error *err)
+int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given,
+               weir_error *err)
 {
     const weir_write_options options = given ? *given : (weir_write_options)WEIR_WRITE_OPTIONS_INIT;
     weir__waiter waiter = {.err = err};
@@ -120,8 +124,8 @@ int weir_flush(weir_store *store, uint32_t deadline_ms, weir_error *err)
     const int code = check_write(store, WEIR_ACK_COMMITTED, true, err);
     if (code != WEIR_OK)
         return code;
-    return weir__writer_flush(store, weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms), true,
-                              err);
+    return weir__writer_flush(
+        store, weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms), true, err);
 }
 
 // ------------------------------------------------------------------------------------------------- flush
@@ -145,7 +149,8 @@ static int flush_late(const weir_store *store, weir_error *err)
         weir__error_copy(err, &queue->commit_error);
         return queue->commit_error.code;
     }
-    return weir__error_set(err, WEIR_BUSY, "%s: the writes before this were not committed by the deadline", store->path);
+    return weir__error_set(err, WEIR_BUSY, "%s: the writes before this were not committed by the deadline",
+                           store->path);
 }
 
 // With queue.lock: waits until every job up to `target` has ended.
@@ -208,8 +213,8 @@ static void sleep_until_jobs(weir_store *store, size_t jobs, uint64_t until_ns)
     queue->wake_at = 1;
 }
 
-// With queue.lock. Clients that were answered together will be back together: waiting for them for a part of what a
-// commit costs makes groups as large as the number of clients. One client alone never waits.
+// With queue.lock. Clients that were answered together will be back together: waiting for them for a part of
+// what a commit costs makes groups as large as the number of clients. One client alone never waits.
 static void gather(weir_store *store)
 {
     const size_t last = atomic_load_explicit(&store->writer.group_size_last, memory_order_relaxed);

@@ -11,18 +11,20 @@
 //       │                    └─────────────┼───────── commit failed ──────┘
 //       └──────────────────────────────────┘  a single job that failed: rolled back
 //
-// Whoever has the turn is the writer: the store's own thread, or a thread in weir_write that found nobody else writing and
-// so saves two thread switches. The turn is given back only when the group is empty.
+// Whoever has the turn is the writer: the store's own thread, or a thread in weir_write that found nobody
+// else writing and so saves two thread switches. The turn is given back only when the group is empty.
 //
-// Isolation without paying for it: jobs run in chunks under one savepoint. Only when a job fails is its chunk undone and run
-// again with a savepoint for each job; after a failure the next chunks are run that careful way at once. A job may
-// therefore run more than once, which the public header demands that it bear.
+// Isolation without paying for it: jobs run in chunks under one savepoint. Only when a job fails is its chunk
+// undone and run again with a savepoint for each job; after a failure the next chunks are run that careful
+// way at once. A job may therefore run more than once, which the public header demands that it bear.
 //
-// What was acknowledged as APPLIED stays in the group until a commit succeeds. What was not acknowledged and meets a failed
-// commit is tried again while the cause may pass (the lock is held, the disk is full) and its deadline has not come, and
-// reported otherwise. A failed job is reported only after the commit: its failure may rest on a neighbour's change.
+// What was acknowledged as APPLIED stays in the group until a commit succeeds. What was not acknowledged and
+// meets a failed commit is tried again while the cause may pass (the lock is held, the disk is full) and its
+// deadline has not come, and reported otherwise. A failed job is reported only after the commit: its failure
+// may rest on a neighbour's change.
 //
-// A commit whose sync failed may or may not be on the disk, and a second sync would tell nothing: the store is fenced.
+// A commit whose sync failed may or may not be on the disk, and a second sync would tell nothing: the store
+// is fenced.
 #include "store/store.h"
 
 #include <stdlib.h>
@@ -32,7 +34,7 @@
 #include "base/error.h"
 
 enum {
-    CAREFUL_CHUNKS = 16,        // chunks run with a savepoint per job after one failed
+    CAREFUL_CHUNKS = 16, // chunks run with a savepoint per job after one failed
 };
 
 static const char *const STATE_NAMES[WEIR__WRITER_STATES] = {"idle",       "beginning", "running",
@@ -98,7 +100,8 @@ static void end_jobs(weir_store *store, weir__job_list *jobs, const weir_error *
 }
 
 // Moves those jobs of `from` for which `pick` holds to `to`.
-static void extract(weir__job_list *from, weir__job_list *to, bool (*pick)(const weir__job *, uint64_t), uint64_t value)
+static void extract(weir__job_list *from, weir__job_list *to, bool (*pick)(const weir__job *, uint64_t),
+                    uint64_t value)
 {
     weir__job_list rest;
     weir__jobs_init(&rest);
@@ -149,7 +152,8 @@ static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error 
     queue->dropped_seq = newest;
     weir__error_copy(&queue->dropped, why);
     if (lost)
-        weir__error_set(&queue->lost, why->code, "%s: %llu writes that were acknowledged as applied could not be committed: %s",
+        weir__error_set(&queue->lost, why->code,
+                        "%s: %llu writes that were acknowledged as applied could not be committed: %s",
                         store->path, (unsigned long long)lost, why->text);
     pthread_mutex_unlock(&queue->lock);
     atomic_fetch_sub(&store->writer.applied_pending, lost);
@@ -168,15 +172,16 @@ void weir__writer_fence(weir_store *store, const weir_error *why)
     sqlite3_db_config(writer->conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     weir_error unknown = WEIR_ERROR_INIT;
     weir__error_set(&unknown, WEIR_UNKNOWN,
-                    "%s: a sync failed, so whether this write is on the disk is known only after the store has been opened "
+                    "%s: a sync failed, so whether this write is on the disk is known only after the store "
+                    "has been opened "
                     "again: %s",
                     store->path, why->text);
     weir__job_list queued;
     weir__jobs_init(&queued);
     pthread_mutex_lock(&queue->lock);
     weir__error_set(&queue->fence, WEIR_FENCED,
-                    "%s: nothing can be written since a sync failed; close the store and open it again: %s", store->path,
-                    why->text);
+                    "%s: nothing can be written since a sync failed; close the store and open it again: %s",
+                    store->path, why->text);
     weir__error_copy(&queue->commit_error, &queue->fence);
     queue->commit_error_count++;
     weir__jobs_append(&queued, &queue->jobs);
@@ -198,12 +203,15 @@ static uint64_t earliest_deadline(const weir_store *store)
     return earliest_ns;
 }
 
-// The pause doubles for retry_tries attempts and then stays; a quarter of it is chance, so that processes do not march in step.
+// The pause doubles for retry_tries attempts and then stays; a quarter of it is chance, so that processes do
+// not march in step.
 static uint64_t pause_ns(weir_store *store)
 {
     weir__writer *writer = &store->writer;
-    const uint32_t doublings = writer->tries < store->config.retry_tries ? writer->tries : store->config.retry_tries;
-    const uint64_t base = store->config.retry_base_ms * WEIR__NS_PER_MS << (doublings > 0 ? doublings - 1 : 0);
+    const uint32_t doublings =
+        writer->tries < store->config.retry_tries ? writer->tries : store->config.retry_tries;
+    const uint64_t base = store->config.retry_base_ms * WEIR__NS_PER_MS
+                          << (doublings > 0 ? doublings - 1 : 0);
     return base - base / 8 + weir__rng_below(&writer->rng, base / 4 + 1);
 }
 
@@ -229,7 +237,8 @@ static bool may_pass(const weir_error *why)
 static void name_the_holder(weir_store *store, weir_error *why)
 {
     char who[128];
-    if (why->code != WEIR_BUSY || weir__store_holder(store, WEIR_WAL_LOCK_WRITE, WEIR_WAL_LOCK_WRITE, who, sizeof who) == 0)
+    if (why->code != WEIR_BUSY ||
+        weir__store_holder(store, WEIR_WAL_LOCK_WRITE, WEIR_WAL_LOCK_WRITE, who, sizeof who) == 0)
         return;
     const int sqlite_code = why->sqlite_code;
     weir__error_set(why, WEIR_BUSY, "%s: the write lock is %s", store->path, who);
@@ -316,8 +325,8 @@ static bool begin(weir_store *store)
     if (state_of(store) == WEIR__WRITER_OPEN)
         return true;
     move(store, WEIR__WRITER_BEGINNING);
-    const uint64_t attempt_ns = weir__deadline_ns(weir__clock_now_ns(store->clock),
-                                                  store->config.busy_timeout_ms * WEIR__NS_PER_MS);
+    const uint64_t attempt_ns =
+        weir__deadline_ns(weir__clock_now_ns(store->clock), store->config.busy_timeout_ms * WEIR__NS_PER_MS);
     const uint64_t first_ns = earliest_deadline(store);
     writer->attempt_until_ns = attempt_ns < first_ns ? attempt_ns : first_ns;
     const int rc = weir__conn_control(writer->conn, "BEGIN IMMEDIATE");
@@ -353,12 +362,14 @@ static run_result run_job(weir_store *store, weir__job *job)
     weir__conn_use_end(writer->conn);
     if (fault || sqlite3_get_autocommit(writer->conn->db)) {
         if (!err->code)
-            weir__error_set(err, fault ? weir__sqlite_code(fault) : WEIR_INTERNAL, "%s: %s (in the job %s)", store->path,
-                            fault ? sqlite3_errstr(fault) : "the transaction has vanished", job->label ? job->label : "?");
+            weir__error_set(err, fault ? weir__sqlite_code(fault) : WEIR_INTERNAL, "%s: %s (in the job %s)",
+                            store->path, fault ? sqlite3_errstr(fault) : "the transaction has vanished",
+                            job->label ? job->label : "?");
         return RUN_FAULT;
     }
     if (code != WEIR_OK && err->code != code)
-        weir__error_set(err, code, "%s: the job %s failed", store->path, job->label ? job->label : "without a name");
+        weir__error_set(err, code, "%s: the job %s failed", store->path,
+                        job->label ? job->label : "without a name");
     return code == WEIR_OK ? RUN_FINE : RUN_FAILED;
 }
 
@@ -430,7 +441,8 @@ static bool run_chunk(weir_store *store, weir__job *first, size_t size)
     return control(store, "RELEASE weir_chunk");
 }
 
-// A group of one needs no savepoint: if it fails, the transaction goes. Returns false when the job has been ended here.
+// A group of one needs no savepoint: if it fails, the transaction goes. Returns false when the job has been
+// ended here.
 static bool run_single(weir_store *store, weir__job *job)
 {
     const run_result result = run_job(store, job);
@@ -543,8 +555,8 @@ static void commit(weir_store *store)
     weir__writer *writer = &store->writer;
     const size_t size = writer->group.size;
     move(store, WEIR__WRITER_COMMITTING);
-    writer->attempt_until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock),
-                                                 store->config.busy_timeout_ms * WEIR__NS_PER_MS);
+    writer->attempt_until_ns =
+        weir__deadline_ns(weir__clock_now_ns(store->clock), store->config.busy_timeout_ms * WEIR__NS_PER_MS);
     const uint64_t start_ns = weir__clock_now_ns(store->clock);
     const int rc = weir__conn_control(writer->conn, "COMMIT");
     if (rc == SQLITE_OK) {
@@ -614,7 +626,8 @@ static bool is_all_acknowledged(const weir_store *store)
     return true;
 }
 
-// Keeps a group open in which everything is acknowledged. True when more jobs came in to join it; false when it is to be committed.
+// Keeps a group open in which everything is acknowledged. True when more jobs came in to join it; false when
+// it is to be committed.
 static bool linger(weir_store *store)
 {
     weir__queue *queue = &store->queue;
@@ -624,11 +637,13 @@ static bool linger(weir_store *store)
         return false;
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
     if (writer->linger_until_ns == 0)
-        writer->linger_until_ns = weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
+        writer->linger_until_ns =
+            weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
     pthread_mutex_lock(&queue->lock);
     queue->writer_asleep = true;
     queue->wake_at = 1;
-    while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first && queue->flush_seq <= queue->committed_seq &&
+    while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first &&
+           queue->flush_seq <= queue->committed_seq &&
            weir__clock_now_ns(store->clock) < writer->linger_until_ns)
         weir__cond_wait_until(store->clock, &queue->work, &queue->lock, writer->linger_until_ns);
     queue->writer_asleep = false;
