@@ -32,6 +32,7 @@ int weir__process_start_ticks(pid_t pid, uint64_t *start_ticks, weir_error *err)
 
 // Whether the very process that these three name still runs. A zombie does not. When /proc cannot be read,
 // the answer is true, because nobody must take over the work of a process that may be alive.
+// A process of another PID namespace (another container) cannot be seen and counts as dead.
 bool weir__process_alive(pid_t pid, uint64_t start_ticks, const char *boot_id);
 
 // The command line of `pid` for people to read: arguments separated by spaces, valid UTF-8, no control

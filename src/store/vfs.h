@@ -111,6 +111,9 @@ typedef enum weir__vfs_guard {
 // such a checkpoint moves nothing and returns SQLITE_BUSY. (A PASSIVE one never takes the WRITE lock, so
 // under LOCKED_ONLY it moves nothing and returns SQLITE_OK.)
 //
+// In locking_mode=EXCLUSIVE SQLite takes none of these locks, as nobody else can commit: the guard sees and
+// refuses nothing.
+//
 // Both on the thread that uses the connection, with nothing else running on it. WEIR_INVALID when the
 // connection's main file is not one of our VFS.
 int weir__vfs_guard_begin(sqlite3 *db, weir__vfs_guard guard, weir_error *err);
