@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+//
+// An answer that may become large: kept in memory up to WEIR__SPOOL_MEMORY_BYTES, in an unnamed temporary
+// file beyond. So an answer is complete before its first byte is sent: an error on the way is still an error
+// status, its length is known, and a client that reads slowly holds neither a thread nor a snapshot of the
+// database.
+//
+// One thread at a time. Appending never fails visibly; ask weir__spool_failed() at the end.
+#ifndef WEIR_SERVER_SPOOL_H
+#define WEIR_SERVER_SPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include <weir/error.h>
+
+#define WEIR__SPOOL_MEMORY_BYTES (1U << 20)
+#define WEIR__SPOOL_BYTES_MAX (UINT64_C(256) << 20)
+
+typedef struct weir__spool {
+    weir__text text;       // all of it, or what is not in the file yet
+    const char *directory; // where the file goes
+    int fd;                // -1: all is in memory
+    uint64_t file_bytes;
+    weir_error error; // the first failure
+} weir__spool;
+
+void weir__spool_init(weir__spool *spool, const char *directory);
+void weir__spool_add(weir__spool *spool, const char *string);
+void weir__spool_append(weir__spool *spool, const void *bytes, size_t size);
+void weir__spool_printf(weir__spool *spool, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void weir__spool_json_string(weir__spool *spool, const char *string);
+// Appends what a to_json function returned, and frees it; NULL counts as lack of memory.
+void weir__spool_take(weir__spool *spool, char *json);
+
+// Has something failed so far? Worth asking in long loops.
+bool weir__spool_failed(const weir__spool *spool);
+
+// Writes what is left when there is a file. The code of the first failure, TOOBIG beyond
+// WEIR__SPOOL_BYTES_MAX.
+int weir__spool_end(weir__spool *spool, weir_error *err);
+void weir__spool_free(weir__spool *spool);
+
+#endif
