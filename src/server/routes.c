@@ -2,7 +2,6 @@
 //
 // The routes of the server. The first path that fits decides, so literal segments stand before `*` where both
 // could match.
-
 #include "server/core.h"
 
 const weir__route weir__routes[] = {

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+//
+// Answers: JSON, errors, files. Each sets the exchange's status and response; nothing here sends. The headers
+// that keep browsers from doing harm are added to every answer in one place, install().
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "server/core.h"
+#include "server/http.h"
+
+static const char json_type[] = "application/json; charset=utf-8";
+static const char text_type[] = "text/plain; charset=utf-8";
+
+unsigned weir__status_of_code(int code)
+{
+    switch (code) {
+    case WEIR_OK:
+        return MHD_HTTP_OK;
+    case WEIR_INVALID:
+        return MHD_HTTP_BAD_REQUEST;
+    case WEIR_NOTFOUND:
+        return MHD_HTTP_NOT_FOUND;
+    case WEIR_STATE:
+    case WEIR_EXISTS:
+        return MHD_HTTP_CONFLICT;
+    case WEIR_TOOBIG:
+        return MHD_HTTP_CONTENT_TOO_LARGE;
+    case WEIR_BUSY:
+    case WEIR_EXPIRED:
+    case WEIR_FULL:
+    case WEIR_CLOSED:
+    case WEIR_FENCED:
+    case WEIR_CANCELLED:
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
+    case WEIR_DENIED: // the store is read-only
+        return MHD_HTTP_FORBIDDEN;
+    case WEIR_UNSUPPORTED:
+        return MHD_HTTP_NOT_IMPLEMENTED;
+    default:
+        return MHD_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+const char *weir__exchange_header(const weir__exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+void weir__answer_header(weir__exchange *exchange, const char *name, const char *value)
+{
+    if (exchange->response != NULL)
+        (void)MHD_add_response_header(exchange->response, name, value);
+}
+
+// Makes `response` the answer, instead of an earlier one. NULL: an empty 500, which needs next to no memory.
+static void install(weir__exchange *exchange, unsigned status, struct MHD_Response *response,
+                    const char *type)
+{
+    static char nothing[] = "";
+    if (exchange->response != NULL)
+        MHD_destroy_response(exchange->response);
+    if (response == NULL) {
+        status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+        response = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+    }
+    exchange->status = status;
+    exchange->response = response;
+    weir__answer_header(exchange, "Content-Type", type);
+    weir__answer_header(exchange, "X-Content-Type-Options", "nosniff");
+    weir__answer_header(exchange, "Content-Security-Policy",
+                        "default-src 'none'; frame-ancestors 'none'; sandbox");
+    weir__answer_header(exchange, "Cross-Origin-Resource-Policy", "same-origin");
+    weir__answer_header(exchange, "Referrer-Policy", "no-referrer");
+    weir__answer_header(exchange, "Cache-Control", "no-store");
+    if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        weir__answer_header(exchange, "Retry-After", "1");
+}
+
+// Takes the text's memory.
+static void install_text(weir__exchange *exchange, unsigned status, weir__text *text, const char *type)
+{
+    const size_t size = text->size;
+    char *data = weir__text_take(text);
+    struct MHD_Response *response = NULL;
+    if (data != NULL)
+        response = MHD_create_response_from_buffer(size, data, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL)
+        free(data);
+    install(exchange, status, response, type);
+}
+
+void weir__answer_spool(weir__exchange *exchange, unsigned status, weir__spool *spool)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    if (weir__spool_end(spool, &err) != WEIR_OK) {
+        weir__answer_code(exchange, &err);
+    } else if (spool->fd < 0) {
+        install_text(exchange, status, &spool->text, json_type);
+    } else {
+        struct MHD_Response *response = MHD_create_response_from_fd64(spool->file_bytes, spool->fd);
+        if (response != NULL)
+            spool->fd = -1; // now the response's
+        install(exchange, status, response, json_type);
+    }
+    weir__spool_free(spool);
+}
+
+void weir__answer_json(weir__exchange *exchange, unsigned status, char *json)
+{
+    struct MHD_Response *response = NULL;
+    if (json != NULL)
+        response = MHD_create_response_from_buffer(strlen(json), json, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL)
+        free(json);
+    install(exchange, status, response, json_type);
+}
+
+// Programs get JSON: everything below /api. Elsewhere a line of text, as StepFlow Monitor's pages do.
+static bool wants_json(const weir__exchange *exchange)
+{
+    return exchange->target == NULL || strncmp(exchange->target, "/api", 4) == 0;
+}
+
+void weir__answer_error(weir__exchange *exchange, unsigned status, const char *format, ...)
+{
+    weir__text sentence = {0}, body = {0};
+    va_list args;
+    va_start(args, format);
+    weir__text_vprintf(&sentence, format, args);
+    va_end(args);
+    if (wants_json(exchange)) {
+        weir__text_add(&body, "{\"error\":");
+        weir__text_json_string(&body, weir__text_string(&sentence), sentence.size);
+        weir__text_printf(&body, ",\"status\":%u}", status);
+    } else {
+        weir__text_printf(&body, "%u: %s", status, weir__text_string(&sentence));
+    }
+    install_text(exchange, status, &body, wants_json(exchange) ? json_type : text_type);
+    weir__text_free(&sentence);
+    weir__text_free(&body);
+}
+
+void weir__answer_code(weir__exchange *exchange, const weir_error *error)
+{
+    const unsigned status = weir__status_of_code(error->code);
+    if (status == MHD_HTTP_INTERNAL_SERVER_ERROR)
+        weir__log(WEIR__LOG_ERROR, "%s: %s", weir_code_name(error->code), error->text);
+    weir__answer_error(exchange, status, "%s",
+                       error->text[0] != '\0' ? error->text : weir_code_name(error->code));
+}
+
+// Has the client a current copy already? If-None-Match decides alone where it is given.
+static bool is_not_modified(const weir__exchange *exchange, const char *etag, time_t modified)
+{
+    time_t since = 0;
+    const char *tags = weir__exchange_header(exchange, "If-None-Match");
+    if (tags != NULL)
+        return weir__http_etag_listed(tags, etag);
+    const char *date = weir__exchange_header(exchange, "If-Modified-Since");
+    return date != NULL && weir__http_date_parse(date, &since) && modified <= since;
+}
+
+// The Range header, if the file is still the one that the client has a part of.
+static const char *range_header(const weir__exchange *exchange, const char *etag)
+{
+    const char *condition = weir__exchange_header(exchange, "If-Range");
+    return condition == NULL || strcmp(condition, etag) == 0 ? weir__exchange_header(exchange, "Range")
+                                                             : NULL;
+}
+
+static struct MHD_Response *file_response(int fd, weir__range range)
+{
+    static char nothing[] = "";
+    if (range.size > 0)
+        return MHD_create_response_from_fd_at_offset64(range.size, fd, range.first);
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+    if (response != NULL)
+        (void)close(fd);
+    return response;
+}
+
+static void file_headers(weir__exchange *exchange, const char *etag, time_t modified, const char *name)
+{
+    weir__text disposition = {0};
+    char date[WEIR__HTTP_DATE_SIZE];
+    weir__http_date(modified, date);
+    weir__http_disposition(&disposition, name);
+    weir__answer_header(exchange, "Content-Disposition", weir__text_string(&disposition));
+    weir__answer_header(exchange, "Last-Modified", date);
+    weir__answer_header(exchange, "ETag", etag);
+    weir__answer_header(exchange, "Accept-Ranges", "bytes");
+    weir__text_free(&disposition);
+}
+
+void weir__answer_file(weir__exchange *exchange, int fd, const char *media_type, const char *name)
+{
+    struct stat st;
+    weir__range range;
+    char etag[WEIR__HTTP_ETAG_SIZE], content_range[80];
+    if (fstat(fd, &st) != 0 || st.st_size < 0) {
+        (void)close(fd);
+        weir__answer_error(exchange, MHD_HTTP_INTERNAL_SERVER_ERROR, "the file cannot be read");
+        return;
+    }
+    const uint64_t size = (uint64_t)st.st_size;
+    weir__http_etag(st.st_mtim, size, etag);
+    const weir__range_kind kind = weir__http_range(range_header(exchange, etag), size, &range);
+    if (is_not_modified(exchange, etag, st.st_mtim.tv_sec)) {
+        (void)close(fd);
+        install(exchange, MHD_HTTP_NOT_MODIFIED,
+                MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT), text_type);
+    } else if (kind == WEIR__RANGE_BEYOND) {
+        (void)close(fd);
+        weir__answer_error(exchange, MHD_HTTP_RANGE_NOT_SATISFIABLE, "the file has %llu bytes",
+                           (unsigned long long)size);
+        (void)snprintf(content_range, sizeof content_range, "bytes */%llu", (unsigned long long)size);
+        weir__answer_header(exchange, "Content-Range", content_range);
+        return;
+    } else {
+        struct MHD_Response *response = file_response(fd, range);
+        if (response == NULL)
+            (void)close(fd);
+        install(exchange, kind == WEIR__RANGE_PART ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response,
+                weir__http_media_type_ok(media_type) ? media_type : "application/octet-stream");
+    }
+    file_headers(exchange, etag, st.st_mtim.tv_sec, name);
+    if (exchange->status == MHD_HTTP_PARTIAL_CONTENT) {
+        (void)snprintf(content_range, sizeof content_range, "bytes %llu-%llu/%llu",
+                       (unsigned long long)range.first, (unsigned long long)(range.first + range.size - 1),
+                       (unsigned long long)size);
+        weir__answer_header(exchange, "Content-Range", content_range);
+    }
+}
+
+void weir__exchange_finish(weir__exchange *exchange)
+{
+    struct MHD_Connection *connection = exchange->connection;
+    exchange->state = WEIR__EXCHANGE_ANSWERED;
+    MHD_resume_connection(connection);
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+//
+// The event thread's side of an exchange: what the HTTP library calls, from a connection's begin to its end.
+//
+//      request line     headers           body                    answer
+//          |               |                |                        |
+//       on_target  ->  on_request(1) -> on_request(2…) -> suspend -> worker -> resume -> on_request ->
+//       on_completed
+//         NEW            guard          RECEIVING       WORKING                 ANSWERED
+//                          |
+//                          +-- refused: the body is thrown away, then the refusal is sent. A body over the
+//                          limit is refused at
+//                              once, and then drained (DRAINING): closing with unread bytes would reset the
+//                              connection, and the client would not see the refusal.
+#include "server/serve.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { DRAIN_BYTES_MAX = 16 << 20 };
+
+static uint64_t now_ns(void)
+{
+    return weir__clock_now_ns(weir__clock_system());
+}
+
+void weir__on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                         enum MHD_ConnectionNotificationCode event)
+{
+    weir__server *server = cls;
+    if (event == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*socket_context != NULL)
+            weir__peers_remove(&server->peers, *socket_context);
+        *socket_context = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *client =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    *socket_context = weir__peers_add(&server->peers, fd->connect_fd, client->client_addr, now_ns());
+    if (*socket_context == NULL)
+        (void)shutdown(fd->connect_fd, SHUT_RDWR);
+}
+
+void *weir__on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    weir__server *server = cls;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    weir__exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL || info == NULL || info->socket_context == NULL) {
+        free(exchange);
+        return NULL;
+    }
+    exchange->server = server;
+    exchange->connection = connection;
+    exchange->peer = info->socket_context;
+    exchange->began_ns = now_ns();
+    exchange->target = strlen(target) > server->options.url_bytes_max ? NULL : strdup(target);
+    weir__peer_request_begins(&server->peers, exchange->peer, exchange->began_ns);
+    pthread_mutex_lock(&server->lock);
+    server->in_flight++;
+    pthread_mutex_unlock(&server->lock);
+    return exchange;
+}
+
+static enum MHD_Result send_answer(weir__exchange *exchange)
+{
+    if (exchange->response == NULL)
+        return MHD_NO;
+    if (atomic_load(&exchange->server->stopping))
+        weir__answer_header(exchange, "Connection", "close");
+    return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
+}
+
+static void work(void *arg)
+{
+    weir__exchange *exchange = arg;
+    if (exchange->route->handler(exchange) == WEIR__ANSWERED)
+        weir__exchange_finish(exchange);
+}
+
+// The request is complete.
+static enum MHD_Result dispatch(weir__exchange *exchange)
+{
+    weir__server *server = exchange->server;
+    weir__peer_request_has_come(&server->peers, exchange->peer);
+    if (exchange->body.failed && exchange->response == NULL)
+        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the request");
+    if (exchange->response != NULL)
+        return send_answer(exchange);
+    exchange->state = WEIR__EXCHANGE_WORKING;
+    MHD_suspend_connection(exchange->connection);
+    if (!weir__pool_submit(server->pool, work, exchange)) {
+        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE,
+                           "too many requests wait already; try again");
+        weir__exchange_finish(exchange);
+    }
+    return MHD_YES;
+}
+
+// The library cannot answer in the middle of a body, so this writes the refusal to the socket itself and
+// drains.
+static void refuse_body(weir__exchange *exchange)
+{
+    char body[160], answer[512];
+    (void)snprintf(body, sizeof body, "{\"error\":\"the body is larger than %zu bytes\",\"status\":413}",
+                   exchange->server->options.body_bytes_max);
+    const int size = snprintf(answer, sizeof answer,
+                              "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
+                              "Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n"
+                              "X-Content-Type-Options: nosniff\r\nContent-Length: %zu\r\n\r\n%s",
+                              strlen(body), body);
+    (void)send(weir__peer_fd(exchange->peer), answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    exchange->status = MHD_HTTP_CONTENT_TOO_LARGE;
+    exchange->state = WEIR__EXCHANGE_DRAINING;
+    weir__text_free(&exchange->body);
+}
+
+static enum MHD_Result begin(weir__exchange *exchange, const char *method)
+{
+    (void)snprintf(exchange->method, sizeof exchange->method, "%s", method);
+    weir__guard(exchange);
+    exchange->state = WEIR__EXCHANGE_RECEIVING;
+    if (exchange->response == NULL)
+        return MHD_YES;
+    if (weir__exchange_header(exchange, "Expect") != NULL)
+        return send_answer(exchange); // the client has not sent its body, and will not
+    if (exchange->status == MHD_HTTP_CONTENT_TOO_LARGE)
+        refuse_body(exchange);
+    return MHD_YES;
+}
+
+static enum MHD_Result receive(weir__exchange *exchange, const char *data, size_t size)
+{
+    if (exchange->state == WEIR__EXCHANGE_DRAINING) {
+        exchange->drained_bytes += size;
+        return exchange->drained_bytes > DRAIN_BYTES_MAX ? MHD_NO : MHD_YES;
+    }
+    if (exchange->response == NULL)
+        weir__text_append(&exchange->body, data, size);
+    exchange->drained_bytes += size;
+    if (exchange->drained_bytes > exchange->server->options.body_bytes_max)
+        refuse_body(exchange);
+    return MHD_YES;
+}
+
+enum MHD_Result weir__on_request(void *cls, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *data, size_t *data_size,
+                                 void **context)
+{
+    (void)cls;
+    (void)connection;
+    (void)url;
+    (void)version;
+    weir__exchange *exchange = *context;
+    if (exchange == NULL)
+        return MHD_NO;
+    if (exchange->state == WEIR__EXCHANGE_NEW)
+        return begin(exchange, method);
+    if (exchange->state == WEIR__EXCHANGE_ANSWERED)
+        return send_answer(exchange);
+    if (*data_size > 0) {
+        const size_t size = *data_size;
+        *data_size = 0;
+        return receive(exchange, data, size);
+    }
+    return exchange->state == WEIR__EXCHANGE_DRAINING ? MHD_NO : dispatch(exchange);
+}
+
+static void log_access(const weir__exchange *exchange, enum MHD_RequestTerminationCode why)
+{
+    weir__text line = {0}, request = {0};
+    struct timespec wall;
+    struct tm tm;
+    (void)clock_gettime(CLOCK_REALTIME, &wall);
+    (void)gmtime_r(&wall.tv_sec, &tm);
+    weir__text_printf(&request, "%s %s", exchange->method,
+                      exchange->target != NULL ? exchange->target : "(too long)");
+    weir__text_printf(&line, "%04d-%02d-%02dT%02d:%02d:%02dZ %s ", tm.tm_year + 1900, tm.tm_mon + 1,
+                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, weir__peer_address(exchange->peer));
+    weir__text_json_string(&line, weir__text_string(&request), request.size);
+    weir__text_printf(&line, " %u %.1fms ", exchange->status, (double)(now_ns() - exchange->began_ns) / 1e6);
+    const char *name = exchange->key != NULL ? exchange->key->name : "";
+    weir__text_json_string(&line, name, strlen(name));
+    weir__text_add(&line, why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "\n" : " broken-off\n");
+    if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0)
+        weir__log(WEIR__LOG_DEBUG, "the access log cannot be written");
+    weir__text_free(&line);
+    weir__text_free(&request);
+}
+
+void weir__on_completed(void *cls, struct MHD_Connection *connection, void **context,
+                        enum MHD_RequestTerminationCode why)
+{
+    weir__server *server = cls;
+    weir__exchange *exchange = *context;
+    (void)connection;
+    *context = NULL;
+    if (exchange == NULL)
+        return;
+    if (server->options.access_log)
+        log_access(exchange, why);
+    weir__peer_answered(&server->peers, exchange->peer, now_ns());
+    if (exchange->response != NULL)
+        MHD_destroy_response(exchange->response);
+    weir__uri_free(&exchange->uri);
+    weir__text_free(&exchange->body);
+    free(exchange->target);
+    free(exchange);
+    pthread_mutex_lock(&server->lock);
+    if (--server->in_flight == 0)
+        pthread_cond_broadcast(&server->idle);
+    pthread_mutex_unlock(&server->lock);
+}
+
+size_t weir__keep_encoded(void *cls, struct MHD_Connection *connection, char *text)
+{
+    (void)cls;
+    (void)connection;
+    return strlen(text);
+}
