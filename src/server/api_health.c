@@ -235,13 +235,23 @@ static void answer_optimized(weir__exchange *exchange, const weir_optimize_repor
     weir__answer_spool(exchange, MHD_HTTP_OK, &spool);
 }
 
+// A server that stops does not wait for the end of a check.
+static bool go_on(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    const weir__server *server = context;
+    (void)phase;
+    (void)done;
+    (void)total;
+    return !atomic_load(&server->stopping);
+}
+
 weir__outcome weir__post_optimize(weir__exchange *exchange)
 {
     weir_error err = WEIR_ERROR_INIT;
     weir__server *server = exchange->server;
     weir_optimize_report report;
     weir_runs_metrics metrics;
-    weir_optimize_options options = {0};
+    weir_optimize_options options = {.progress = go_on, .context = server};
     if (weir__uri_param_bool(&exchange->uri, "full", &options.full_check, &err) != WEIR_OK)
         return answer_code(exchange, &err);
     if (!claim_optimizing(server, true)) {

@@ -298,25 +298,27 @@ weir__outcome weir__get_logs(weir__exchange *exchange)
 
 // ------------------------------------------------------------------------------------------------ start
 
+// In memory only: the engine's thread must not wait for a disk here.
 static void answer_started(weir__exchange *exchange, const weir_execution *execution)
 {
-    weir__spool spool = new_spool(exchange);
-    weir__text location = {0};
+    weir__text text = {0}, location = {0};
     const char *status =
         execution->status_text != NULL ? execution->status_text : weir_run_status_name(execution->status);
-    weir__spool_add(&spool, "{\"id\":");
-    weir__spool_json_string(&spool, execution->id);
-    weir__spool_add(&spool, ",\"status\":");
-    weir__spool_json_string(&spool, status);
-    weir__spool_add(&spool, ",\"message\":\"Execution started successfully\",\"name\":");
-    weir__spool_json_string(&spool, execution->name);
-    weir__spool_add(&spool, ",\"execution\":");
-    weir__spool_take(&spool, weir_execution_to_json(execution, NULL));
-    weir__spool_add(&spool, "}");
-    weir__answer_spool(exchange, MHD_HTTP_CREATED, &spool);
+    char *json = weir_execution_to_json(execution, NULL);
+    weir__text_add(&text, "{\"id\":");
+    weir__text_json_string(&text, execution->id, strlen(execution->id));
+    weir__text_add(&text, ",\"status\":");
+    weir__text_json_string(&text, status, strlen(status));
+    weir__text_add(&text, ",\"message\":\"Execution started successfully\",\"name\":");
+    weir__text_json_string(&text, execution->name, strlen(execution->name));
+    weir__text_add(&text, ",\"execution\":");
+    weir__text_add(&text, json != NULL ? json : "null");
+    weir__text_add(&text, "}");
+    weir__answer_json(exchange, MHD_HTTP_CREATED, weir__text_take(&text));
     weir__text_printf(&location, "/api/executions/%s", execution->id);
     weir__answer_header(exchange, "Location", weir__text_string(&location));
     weir__text_free(&location);
+    free(json);
 }
 
 // On the engine's thread, like the events below: so a run cannot end between these two lines and the list.

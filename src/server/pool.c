@@ -90,16 +90,22 @@ bool weir__pool_submit(weir__pool *pool, weir__pool_fn *work, void *arg)
     return accepted;
 }
 
-void weir__pool_destroy(weir__pool *pool)
+void weir__pool_stop(weir__pool *pool)
 {
-    if (pool == NULL)
-        return;
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
     pthread_cond_broadcast(&pool->changed);
     pthread_mutex_unlock(&pool->lock);
     for (uint32_t i = 0; i < pool->threads_count; i++)
         pthread_join(pool->threads[i], NULL);
+    pool->threads_count = 0;
+}
+
+void weir__pool_destroy(weir__pool *pool)
+{
+    if (pool == NULL)
+        return;
+    weir__pool_stop(pool);
     free(pool->threads);
     free(pool->ring);
     pthread_cond_destroy(&pool->changed);

@@ -20,7 +20,10 @@ int weir__pool_create(uint32_t threads, uint32_t queue_max, weir__pool **pool, w
 // stops. Never blocks longer than for a mutex; any thread.
 bool weir__pool_submit(weir__pool *pool, weir__pool_fn *work, void *arg);
 
-// Refuses new work, runs what is queued, ends the threads. NULL is fine. Not from one of its threads.
+// Refuses new work, runs what is queued, ends the threads. Submitting is still allowed, and refused. Not from
+// one of its threads.
+void weir__pool_stop(weir__pool *pool);
+// Stops if need be, then frees. NULL is fine.
 void weir__pool_destroy(weir__pool *pool);
 
 #endif

@@ -95,6 +95,9 @@ static enum MHD_Result dispatch(weir__exchange *exchange)
     weir__peer_request_has_come(&server->peers, exchange->peer);
     if (exchange->body.failed && exchange->response == NULL)
         weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the request");
+    if (exchange->response == NULL && atomic_load(&server->stopping) &&
+        exchange->route->handler == weir__post_execution)
+        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping");
     if (exchange->response != NULL)
         return send_answer(exchange);
     exchange->state = WEIR__EXCHANGE_WORKING;
