@@ -319,7 +319,7 @@ static int close_all(weir__server *server, weir_error *err)
 
 static int serve(weir__server *server, int signals, weir_error *err)
 {
-    impatience impatience;
+    impatience watcher;
     int code = open_all(server, err);
     if (code == WEIR_OK) {
         announce(server);
@@ -327,9 +327,9 @@ static int serve(weir__server *server, int signals, weir_error *err)
         stop_accepting(server);
         drain(server, signals);
     }
-    start_impatience(&impatience, signals);
+    start_impatience(&watcher, signals);
     const int close_code = close_all(server, code == WEIR_OK ? err : NULL);
-    stop_impatience(&impatience);
+    stop_impatience(&watcher);
     return code != WEIR_OK ? code : close_code;
 }
 
