@@ -6,7 +6,7 @@
 // as long as writing to stderr blocks.
 //
 // The level comes from WEIR_LOG (error, warning, info, debug) when the first message is logged; without it,
-// warning.
+// or with another word in it, warning.
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
 

@@ -250,6 +250,9 @@ int weir_wal_lock_holders(const char *db_path, weir_wal_lock_holder *holders, si
     if (rc != WEIR_OK)
         goto out;
     rc = weir__fs_read_file("/proc/locks", proc_file_size_max, &content, &size, err);
+    if (rc == WEIR_NOTFOUND || rc == WEIR_DENIED) // a sandbox; not to be mixed up with "no wal-index"
+        rc = weir__error_set(err, WEIR_UNSUPPORTED,
+                             "cannot tell who holds locks: /proc/locks cannot be read here");
     if (rc != WEIR_OK)
         goto out;
     rc = weir__locks_parse(content, &file, lock_byte_first, lock_byte_last, &locks, &lock_count, err);
