@@ -6,15 +6,13 @@
 // which the log is restarted. So with such a library frames are moved in two ways only:
 //
 //   pinned    PASSIVE on a connection of its own, beside commits, while another connection (the pin) holds a
-//   read mark: a log
-//             with a held read mark cannot restart. A reader that begins on a log that is moved completely
-//             holds READ0, which pins nothing, so the pin is proved: read the wal-index before (A) and after
-//             (B) it began. Within one generation of the log (equal salts) mxFrame and nBackfill only grow;
-//             if B.nBackfill < A.mxFrame, the log was not completely moved when the pin began, so it holds a
-//             real read mark.
+//             read mark: a log with a held read mark cannot restart. A reader that begins on a log that is
+//             moved completely holds READ0, which pins nothing, so the pin is proved: read the wal-index
+//             before (A) and after (B) it began. Within one generation of the log (equal salts) mxFrame and
+//             nBackfill only grow; if B.nBackfill < A.mxFrame, the log was not completely moved when the pin
+//             began, so it holds a real read mark.
 //   guarded   FULL, RESTART and TRUNCATE take the write lock first. If another process has it, SQLite goes on
-//   as an
-//             unpinned PASSIVE; our VFS refuses it the lock for moving frames in that case (vfs.h).
+//             as an unpinned PASSIVE; our VFS refuses it the lock for moving frames in that case (vfs.h).
 //
 // RESTART and TRUNCATE run in the writer's turn and in a reader gap. How long the gap may last grows with the
 // log: below half of the limit only a moment without readers is used, above the limit new reads wait up to

@@ -139,8 +139,7 @@ static int check_config(const char *path, const weir_config *config, weir_error 
     return WEIR_OK;
 }
 
-// ------------------------------------------------------------------------------------- the place, before
-// SQLite
+// ------------------------------------------------------------------------------- the place, before SQLite
 
 static int check_side_file(const char *path, const char *suffix, bool read_only, weir_error *err)
 {

@@ -15,8 +15,7 @@
 #include "base/error.h"
 #include "store/store.h"
 
-// --------------------------------------------------------------------------------------- connections, in
-// turn
+// ----------------------------------------------------------------------------------- connections, in turn
 
 static void open_link(weir__pool *pool, weir_snapshot *snapshot)
 {

@@ -18,9 +18,8 @@
 //
 //   1. checkpoint.lock   one checkpoint at a time; held through a whole checkpoint
 //   2. the turn          (queue.turn) the right to use the writer's connection; not a mutex: handed over
-//   first come, first
-//                        served, and held through a group. The thread that has it is "the writer" for that
-//                        long.
+//                        first come, first served, and held through a group. The thread that has it is "the
+//                        writer" for that long.
 //   3. queue.lock        the queue, the turn's waiting list, sequence numbers; held for a few instructions
 //   4. pool.lock         the readers; held for a few instructions
 //   5. sync.lock         the interval syncer's list
