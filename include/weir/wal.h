@@ -112,8 +112,11 @@ typedef struct weir_wal_lock_holder {
 //
 // It reads /proc/locks, which leaves out processes of other PID namespaces: so a lock that is not listed may
 // be held from within another container. While locks come and go quickly one that is held throughout can be
-// missed: look twice before saying "free". WEIR_NOTFOUND: there is no wal-index (nobody has the database open
-// in WAL mode, or somebody has it open exclusively).
+// missed: look twice before saying "free".
+//
+// WEIR_NOTFOUND: there is no wal-index (nobody has the database open in WAL mode, or somebody has it open
+// exclusively). WEIR_UNSUPPORTED: the system does not let us read /proc/locks. WEIR_DENIED, WEIR_IO,
+// WEIR_NOMEM.
 int weir_wal_lock_holders(const char *db_path, weir_wal_lock_holder *holders, size_t capacity, size_t *count,
                           weir_error *err);
 

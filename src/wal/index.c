@@ -13,9 +13,8 @@
 //        132    4  unused                                  16  4  mxFrame
 //                                                          20  4  database size in pages
 //                                                          24  8  checksum of the last frame
-//                                                          32  8  salts, the bytes of the log's header
-//                                                          (big-endian) 40  8  checksum of the 40 bytes
-//                                                          before, native words
+//                                                          32  8  salts, big-endian as in the log
+//                                                          40  8  checksum of the 40 bytes before
 //
 // A writer changes copy 2, then copy 1; a reader takes copy 1, then copy 2. Equal copies with a right
 // checksum are therefore one state of the header. nBackfill and the read marks change apart from it: a sample
