@@ -23,10 +23,10 @@
 #include "server/keys.h"
 #include "server/listen.h"
 #include "server/peers.h"
-#include "server/pool.h"
 #include "server/server.h"
 #include "server/spool.h"
 #include "server/uri.h"
+#include "server/workers.h"
 
 typedef struct weir__server weir__server;
 typedef struct weir__exchange weir__exchange;
@@ -100,7 +100,7 @@ struct weir__server {
     const char **redact;         // NULL-terminated, for weir_runs_open; immutable
     weir_runs *runs;
     weir__keys keys; // immutable
-    weir__pool *pool;
+    weir__workers *workers;
     weir__peers peers;
     struct MHD_Daemon *daemon;
     weir__address address; // immutable

@@ -102,7 +102,7 @@ static enum MHD_Result dispatch(weir__exchange *exchange)
         return send_answer(exchange);
     exchange->state = WEIR__EXCHANGE_WORKING;
     MHD_suspend_connection(exchange->connection);
-    if (!weir__pool_submit(server->pool, work, exchange)) {
+    if (!weir__workers_submit(server->workers, work, exchange)) {
         weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE,
                            "too many requests wait already; try again");
         weir__exchange_finish(exchange);

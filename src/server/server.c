@@ -196,7 +196,7 @@ static int open_all(weir__server *server, weir_error *err)
     if (code == WEIR_OK)
         code = open_runs(server, err);
     if (code == WEIR_OK)
-        code = weir__pool_create(server->options.workers, WEIR__SERVE_QUEUE_MAX, &server->pool, err);
+        code = weir__workers_create(server->options.workers, WEIR__SERVE_QUEUE_MAX, &server->workers, err);
     if (code == WEIR_OK)
         code = start_library(server, listen_fd, err);
     if (code != WEIR_OK && listen_fd >= 0)
@@ -302,8 +302,8 @@ static void stop_accepting(weir__server *server)
 static int close_all(weir__server *server, weir_error *err)
 {
     int code = WEIR_OK;
-    if (server->pool != NULL)
-        weir__pool_stop(server->pool);
+    if (server->workers != NULL)
+        weir__workers_stop(server->workers);
     if (server->runs != NULL)
         code = weir_runs_close(server->runs, 0, err);
     weir__runs_release_waiting(server);
@@ -311,7 +311,7 @@ static int close_all(weir__server *server, weir_error *err)
         wait_for_answers(server);
         MHD_stop_daemon(server->daemon);
     }
-    weir__pool_destroy(server->pool);
+    weir__workers_destroy(server->workers);
     weir__keys_free(&server->keys);
     free(server->redact);
     return code;
