@@ -26,6 +26,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "store/store.h"
 
 enum {
@@ -33,6 +34,7 @@ enum {
     GAP_STEPS_MAX = 20,
     RESTART_LIMIT_SHARE = 4, // the log is made to start over from this part of its limit on
     RETRY_MS = 20,           // between two attempts of a checkpoint that waits for others
+    TURN_MS = 20,            // least patience for the group that the writer is at
 };
 
 static uint64_t bytes_of(const weir_store *store, int64_t frames)
@@ -216,31 +218,58 @@ static int passive(weir_store *store, weir_checkpoint_report *report, weir_error
     return code;
 }
 
-// With checkpointer.lock: FULL, RESTART or TRUNCATE, in the writer's turn and a reader gap.
-static int exclusive(weir_store *store, weir_checkpoint_mode mode, uint64_t gap_until_ns,
-                     uint64_t deadline_ns, weir_checkpoint_report *report, weir_error *err)
+typedef struct attempt {
+    weir_checkpoint_mode mode;
+    uint64_t gap_ns;
+    uint64_t deadline_ns;
+    bool once; // by itself: what is in the way today may be gone at the next occasion
+} attempt;
+
+// In the reader gap: takes the writer's turn and checkpoints. The turn is not waited for much longer than the
+// gap lasts, because reads wait meanwhile.
+static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
+                   weir_checkpoint_report *report, weir_error *err)
 {
     weir__queue *queue = &store->queue;
-    weir__pool_gap_begin(store, gap_until_ns);
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
+    const uint64_t least_ns = start_ns + TURN_MS * WEIR__NS_PER_MS;
+    const uint64_t turn_until_ns = gap_until_ns > least_ns ? gap_until_ns : least_ns;
     pthread_mutex_lock(&queue->lock);
-    int code = weir__turn_take(store, deadline_ns);
+    const int turn =
+        weir__turn_take(store, turn_until_ns < how->deadline_ns ? turn_until_ns : how->deadline_ns);
     pthread_mutex_unlock(&queue->lock);
-    if (code == WEIR_OK) {
-        const uint64_t start_ns = weir__clock_now_ns(store->clock);
-        const uint64_t patience_ns = start_ns + store->config.reader_gap_ms * WEIR__NS_PER_MS;
-        store->checkpointer.busy_until_ns = patience_ns < deadline_ns ? patience_ns : deadline_ns;
-        code = checkpoint_call(store, mode, false, report, err);
-        report->writer_ns += weir__clock_now_ns(store->clock) - start_ns;
-        pthread_mutex_lock(&queue->lock);
-        weir__turn_give(store);
-        if (queue->writer_asleep && queue->jobs.size)
-            pthread_cond_signal(&queue->work);
-        pthread_mutex_unlock(&queue->lock);
-    } else {
-        code = WEIR_OK;
+    if (turn != WEIR_OK) {
         report->busy = 1;
         report->blocker = WEIR_BLOCKER_WRITES;
-        snprintf(report->why, sizeof report->why, "the writer was busy until the deadline");
+        snprintf(report->why, sizeof report->why, "the writer was busy with a group all the while");
+        return WEIR_OK;
+    }
+    const uint64_t taken_ns = weir__clock_now_ns(store->clock);
+    const uint64_t patience_ns = taken_ns + store->config.reader_gap_ms * WEIR__NS_PER_MS;
+    store->checkpointer.busy_until_ns = patience_ns < how->deadline_ns ? patience_ns : how->deadline_ns;
+    const int code = checkpoint_call(store, how->mode, false, report, err);
+    report->writer_ns += weir__clock_now_ns(store->clock) - taken_ns;
+    pthread_mutex_lock(&queue->lock);
+    weir__turn_give(store);
+    if (queue->writer_asleep && queue->jobs.size)
+        pthread_cond_signal(&queue->work);
+    pthread_mutex_unlock(&queue->lock);
+    return code;
+}
+
+// With checkpointer.lock: FULL, RESTART or TRUNCATE, in a reader gap. By itself it does not even try while
+// one of our own reads is open: the log could not start over, and commits would wait for nothing.
+static int exclusive(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
+{
+    const uint64_t gap_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
+    const uint64_t gap_until_ns = gap_ns < how->deadline_ns ? gap_ns : how->deadline_ns;
+    int code = WEIR_OK;
+    if (weir__pool_gap_begin(store, gap_until_ns) || !how->once) {
+        code = in_turn(store, how, gap_until_ns, report, err);
+    } else {
+        nothing_in_log(store, report);
+        report->busy = 1;
+        blame(store, report, false);
     }
     weir__pool_gap_end(store);
     return code;
@@ -277,22 +306,12 @@ static void report_retry(weir_checkpoint_report *report)
     report->writer_ns = writer_ns;
 }
 
-typedef struct attempt {
-    weir_checkpoint_mode mode;
-    uint64_t gap_ns;
-    uint64_t deadline_ns;
-    bool once; // by itself: what is in the way today may be gone at the next occasion
-} attempt;
-
 // The mode, again and again until it reached its goal or the deadline; with checkpointer.lock.
 static int insist(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
     for (;;) {
-        const uint64_t gap_until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
         report_retry(report);
-        const int code =
-            exclusive(store, how->mode, gap_until_ns < how->deadline_ns ? gap_until_ns : how->deadline_ns,
-                      how->deadline_ns, report, err);
+        const int code = exclusive(store, how, report, err);
         const uint64_t next_ns = weir__clock_now_ns(store->clock) + RETRY_MS * WEIR__NS_PER_MS;
         if (code != WEIR_OK || report->blocker == WEIR_BLOCKER_NONE || how->once ||
             next_ns >= how->deadline_ns)
@@ -491,11 +510,9 @@ int weir__checkpoint_start(weir_store *store, weir_error *err)
         return code;
     sqlite3_busy_handler(checkpointer->conn->db, on_busy, store);
     sqlite3_wal_hook(store->writer.conn->db, on_commit, store);
-    const int rc = pthread_create(&checkpointer->thread, NULL, checkpoint_main, store);
-    if (rc != 0)
-        return weir__error_errno(err, rc, "%s: cannot start the checkpointer's thread", store->path);
-    checkpointer->thread_started = true;
-    return WEIR_OK;
+    code = weir__thread_start(&checkpointer->thread, "weir-checkpoint", checkpoint_main, store, err);
+    checkpointer->thread_started = code == WEIR_OK;
+    return code;
 }
 
 void weir__checkpoint_stop(weir_store *store)

@@ -22,6 +22,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/fs.h"
+#include "base/thread.h"
 #include "store/store.h"
 
 // Opens the -wal again when the name means another file now. fd is -1 when there is no log: nothing to sync
@@ -236,11 +237,9 @@ int weir__sync_start(weir_store *store, weir_error *err)
     weir__syncer *syncer = &store->syncer;
     if (store->config.durability != WEIR_DURABILITY_INTERVAL || !store->wal || store->config.read_only)
         return WEIR_OK;
-    const int rc = pthread_create(&syncer->thread, NULL, sync_main, store);
-    if (rc != 0)
-        return weir__error_errno(err, rc, "%s: cannot start the thread that syncs the log", store->path);
-    syncer->thread_started = true;
-    return WEIR_OK;
+    const int code = weir__thread_start(&syncer->thread, "weir-sync", sync_main, store, err);
+    syncer->thread_started = code == WEIR_OK;
+    return code;
 }
 
 void weir__sync_stop(weir_store *store)

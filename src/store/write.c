@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "store/store.h"
 
 enum {
@@ -113,7 +114,7 @@ int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_
     }
     atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
     if (lead) {
-        weir__writer_run_turn(store);
+        weir__writer_run_group(store);
         give_turn(store);
     }
     return weir__waiter_wait(&waiter);
@@ -239,7 +240,8 @@ static void *writer_main(void *arg)
         gather(store);
         weir__turn_take(store, WEIR__FOREVER);
         pthread_mutex_unlock(&queue->lock);
-        weir__writer_run_turn(store);
+        weir__writer_take_jobs(store);
+        weir__writer_run_group(store);
         pthread_mutex_lock(&queue->lock);
         weir__turn_give(store);
     }
@@ -259,11 +261,9 @@ int weir__writer_start(weir_store *store, weir_error *err)
     if (store->config.read_only)
         return WEIR_OK;
     sqlite3_busy_handler(writer->conn->db, weir__writer_on_busy, store);
-    const int rc = pthread_create(&writer->thread, NULL, writer_main, store);
-    if (rc != 0)
-        return weir__error_errno(err, rc, "%s: cannot start the writer's thread", store->path);
-    writer->thread_started = true;
-    return WEIR_OK;
+    const int code = weir__thread_start(&writer->thread, "weir-writer", writer_main, store, err);
+    writer->thread_started = code == WEIR_OK;
+    return code;
 }
 
 int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err)

@@ -583,8 +583,7 @@ static void commit(weir_store *store)
 
 // ------------------------------------------------------------------------------------------- take and linger
 
-// Adds what waits to the group, within its limit.
-static void take_jobs(weir_store *store)
+void weir__writer_take_jobs(weir_store *store)
 {
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
@@ -652,17 +651,16 @@ static bool linger(weir_store *store)
     return more;
 }
 
-void weir__writer_run_turn(weir_store *store)
+void weir__writer_run_group(weir_store *store)
 {
     weir__writer *writer = &store->writer;
-    take_jobs(store);
     writer->linger_until_ns = 0;
     while (writer->group.size > 0) {
         if (!begin(store) || !run_group(store))
             continue;
         report_applied(store);
         if (writer->group.size > 0 && linger(store)) {
-            take_jobs(store);
+            weir__writer_take_jobs(store);
             continue;
         }
         if (writer->group.size > 0) {
