@@ -35,34 +35,37 @@ typedef struct weir__strings {
     size_t count;
 } weir__strings;
 
+// Beside each member the flag of `weir serve` that sets it. Times are given as 30, 1.5, 250ms, 2m; sizes as 1048576, 512K, 4M.
 typedef struct weir__serve_options {
-    const char *listen;          // ADDR:PORT, [ADDR6]:PORT, localhost:PORT; port 0 lets the system choose
-    const char *storage;         // the storage folder; must not be NULL
-    weir_config store;           // as for weir_open(): durability and limits of the engine
-    const char *api_key_file;    // lines of `KEY ROLE [NAME]`; NULL: everybody may do everything
-    bool insecure;               // allow an address beyond loopback without a key file
-    bool access_log;             // a line per request to stderr
-    weir__strings allow_hosts;   // names for the Host header besides loopback and the address itself
-    weir__strings allow_origins; // origins ("https://example.org") that may change state besides our own
-    weir__strings redact; // environment variables whose values are never sent: names, `*` and `?` allowed
+    const char *listen;  // --listen: ADDR:PORT, [ADDR6]:PORT, localhost:PORT; port 0 lets the system choose
+    const char *storage; // --storage: the storage folder; must not be NULL
+    weir_config store;   // --durability and so on: as for weir_open()
+    const char *api_key_file; // --api-key-file: lines of `KEY ROLE [NAME]`; NULL: everybody may do everything
+    bool insecure;            // --insecure: allow an address beyond loopback without a key file
+    bool access_log;          // --access-log: a line per request to stderr
+    weir__strings allow_hosts; // --allow-host NAME, again and again: besides loopback and the address itself
+    weir__strings allow_origins; // --allow-origin ORIGIN, likewise: may change state, besides our own
+    weir__strings redact; // --redact PATTERN, likewise: environment variables whose values are not stored
+                          // and never sent; `*` and `?` allowed
 
-    uint32_t drain_ms;    // at the first signal: how long runs may go on before they are cancelled
-    uint32_t running_max; // runs at the same time, the rest waits as pending (0: the default of weir/runs.h)
+    uint32_t drain_ms; // --drain TIME: at the first signal, how long runs may go on before they are cancelled
+    uint32_t running_max; // --max-running N: runs at the same time, the rest waits as pending
 
-    size_t body_bytes_max;
-    size_t header_bytes_max;
-    size_t url_bytes_max;
-    uint32_t connections_max;
-    uint32_t address_connections_max;
-    uint32_t request_timeout_ms; // for a whole request, header and body, to arrive, even if it drips
-    uint32_t idle_timeout_ms;    // between two requests, and for a client that has stopped reading
-    uint32_t workers;            // threads that read the database for answers
+    size_t body_bytes_max;            // --max-body SIZE
+    size_t header_bytes_max;          // --max-header SIZE
+    size_t url_bytes_max;             // --max-url SIZE
+    uint32_t connections_max;         // --max-connections N
+    uint32_t address_connections_max; // --max-connections-per-address N
+    uint32_t request_timeout_ms; // --request-timeout TIME: for a whole request to arrive, even if it drips
+    uint32_t
+        idle_timeout_ms; // --idle-timeout TIME: between two requests, and for a client that stopped reading
+    uint32_t workers;    // --workers N: threads that read the database for answers
 } weir__serve_options;
 
 #define WEIR__SERVE_OPTIONS_INIT WEIR_ALL_DEFAULTS
 
 // Serves until SIGTERM or SIGINT, then stops accepting, answers what is in flight, lets runs go on for
-// drain_ms, cancels the rest and closes the storage. A second signal skips every wait. Prints one line to
+// drain_ms, cancels the rest and closes the storage. A second signal cancels at once, one more exits at once. Prints one line to
 // stdout when it is ready:
 //     listening on http://127.0.0.1:9347, storage /var/lib/weir
 // Takes over the process: blocks SIGTERM, SIGINT and SIGHUP in the calling thread (threads started later
