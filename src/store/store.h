@@ -317,9 +317,10 @@ int weir__queue_submit_or_lead(weir_store *store, const weir__job *job, bool fai
 int weir__queue_open(const weir_store *store, weir_error *err);
 
 // ---- writer.c: with the turn
-// Everything that waits, up to one group's limit, from begin to acknowledgement. The group is empty
-// afterwards.
-void weir__writer_run_turn(weir_store *store);
+// Adds what waits in the queue to the group, within its limit.
+void weir__writer_take_jobs(weir_store *store);
+// The group, from begin to the last acknowledgement: it is empty afterwards.
+void weir__writer_run_group(weir_store *store);
 // A sync failed: nothing may be written any more.
 void weir__writer_fence(weir_store *store, const weir_error *why);
 // SQLite's busy handler on the writer's connection; `arg` is the store.
