@@ -276,5 +276,6 @@ int weir__args_parse(weir__options options, bool stop_at_operand, int argc, char
     }
     while (p.at < argc)
         argv[operands->count++] = argv[p.at++];
+    argv[operands->count] = NULL;
     return WEIR_OK;
 }

@@ -52,7 +52,7 @@ typedef struct weir__options {
     size_t count;
 } weir__options;
 
-// What is not an option, in order.
+// What is not an option, in order; NULL behind the last.
 typedef struct weir__operands {
     char **items;
     int count;
@@ -66,9 +66,9 @@ typedef struct weir__common {
 
 extern const weir__options weir__common_options;
 
-// Reads argv[0 .. argc) into `values`; operands are moved to the front of argv. With `stop_at_operand` the
-// first operand ends the options: what follows belongs to another command. WEIR_INVALID with a sentence for a
-// wrong line.
+// Reads argv[0 .. argc), which has room for a NULL behind it, into `values`; operands are moved to the front
+// of argv. With `stop_at_operand` the first operand ends the options: what follows belongs to another
+// command. WEIR_INVALID with a sentence for a wrong line.
 int weir__args_parse(weir__options options, bool stop_at_operand, int argc, char **argv, void *values,
                      weir__common *common, weir__operands *operands, weir_error *err);
 

@@ -124,6 +124,7 @@ static void test_operands(void **state)
     assert_string_equal(p.operands.items[1], "b");
     assert_string_equal(p.operands.items[2], "-q");
     assert_string_equal(p.operands.items[3], "--");
+    assert_null(p.operands.items[4]);
     assert_string_equal(fine(&p, WORDS("-"))->operands.items[0], "-");
     parse(&p, true, WORDS("-f", "ls", "-q", "--", "x"));
     assert_int_equal(p.code, WEIR_OK);
@@ -168,7 +169,7 @@ static void test_wrong_lines(void **state)
 static void test_a_list_has_a_bound(void **state)
 {
     (void)state;
-    char *argv[WEIR__LIST_MAX + 1];
+    char *argv[WEIR__LIST_MAX + 2];
     static char word[] = "--tag=x";
     for (size_t i = 0; i <= WEIR__LIST_MAX; i++)
         argv[i] = word;
@@ -179,6 +180,7 @@ static void test_a_list_has_a_bound(void **state)
     assert_int_equal(weir__args_parse(options, false, WEIR__LIST_MAX, argv, &v, &common, &operands, &err),
                      WEIR_OK);
     assert_int_equal(v.tags.count, WEIR__LIST_MAX);
+    argv[0] = word; // reading put an end there
     assert_int_equal(weir__args_parse(options, false, 1, argv, &v, &common, &operands, &err), WEIR_INVALID);
     assert_string_equal(err.text, "--tag may be given at most 1024 times");
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,10 +21,8 @@
 enum { quote_size = 128, help_column = 26, help_column_commands = 16, names_max = 32 };
 
 static const weir__command *const commands[] = {
-    &weir__command_run,          &weir__command_runs_list,    &weir__command_runs_show,
-    &weir__command_runs_logs,    &weir__command_runs_cancel,  &weir__command_runs_delete,
-    &weir__command_runs_cleanup, &weir__command_runs_repair,  &weir__command_serve,
-    &weir__command_stats,        &weir__command_bench_commit, &weir__command_version,
+    &weir__command_stats,
+    &weir__command_version,
 };
 enum { commands_count = sizeof commands / sizeof commands[0] };
 
@@ -260,12 +259,22 @@ static int finish_help(weir__cli *cli)
     return weir__screen_flush(&cli->out, &err) == WEIR_OK ? WEIR__EXIT_FINE : weir__cli_failed(cli, &err);
 }
 
+// `argv` begins with a place for the program's name.
+static int run_raw(const weir__command *command, int argc, char **argv)
+{
+    char name[64];
+    snprintf(name, sizeof name, "weir %s", command->name);
+    argv[0] = name;
+    return command->raw(argc + 1, argv);
+}
+
 // weir help [COMMAND [COMMAND]]
 static int help(weir__cli *cli, int argc, char **argv)
 {
     const group *const found = argc > 0 ? find_group(argv[0]) : NULL;
     const char *const group_name = found != NULL ? found->name : "";
     const int at = found != NULL ? 1 : 0;
+    static char help_option_text[] = "--help";
     if (argc == 0) {
         help_weir(&cli->out);
     } else if (found != NULL && argc == 1) {
@@ -274,6 +283,8 @@ static int help(weir__cli *cli, int argc, char **argv)
         const weir__command *const command = find_command(group_name, argv[at]);
         if (command == NULL)
             return unknown_command(cli, group_name, argv[at]);
+        if (command->raw != NULL)
+            return run_raw(command, 1, (char *[]){NULL, help_option_text, NULL});
         help_command(&cli->out, command);
     }
     return finish_help(cli);
@@ -345,7 +356,7 @@ static int dispatch(weir__cli *cli, const char *group_name, weir__common *common
     if (operands.count == 0 && common->help)
         return top ? help(cli, 0, NULL) : help(cli, 1, (char *[]){(char *)(uintptr_t)group_name, NULL});
     if (operands.count == 0) {
-        weir__error_set(&err, WEIR_INVALID, "weir %s%sneeds a command", group_name, top ? "" : " ");
+        weir__error_set(&err, WEIR_INVALID, "a command is missing%s%s", top ? "" : " after ", group_name);
         return usage(cli, group_name, &err);
     }
     char *const word = operands.items[0];
@@ -357,6 +368,8 @@ static int dispatch(weir__cli *cli, const char *group_name, weir__common *common
     const weir__command *const command = find_command(group_name, word);
     if (command == NULL)
         return unknown_command(cli, group_name, word);
+    if (command->raw != NULL)
+        return run_raw(command, operands.count - 1, operands.items);
     return run_command(cli, command, common, operands.count - 1, operands.items + 1);
 }
 

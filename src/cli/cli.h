@@ -21,6 +21,7 @@ enum {
     WEIR__EXIT_USAGE = 2,
     WEIR__EXIT_TIMEOUT = 124,
     WEIR__EXIT_SIGNAL = 128, // and the signal's number
+    WEIR__OPERANDS_ANY = 1 << 30,
 };
 
 // What every command gets.
@@ -47,7 +48,9 @@ struct weir__command {
     const void *defaults; // the struct of values to start from
     size_t values_size;
     weir__command_fn *run;
-    bool rest_is_foreign; // the first operand ends the options
+    int (*raw)(int argc,
+               char **argv); // instead of all from `about` on: reads its own command line, --help included
+    bool rest_is_foreign;    // the first operand ends the options
 };
 
 // Options that many commands have; each takes the struct of the command's values and its member.

@@ -127,6 +127,14 @@ size_t weir__screen_visible(weir__screen *screen, const char *string, size_t col
     return columns;
 }
 
+void weir__screen_take(weir__screen *screen, char *string)
+{
+    screen->text.failed |= string == NULL;
+    if (string != NULL)
+        weir__screen_add(screen, string);
+    free(string);
+}
+
 const char *weir__screen_glyph(const weir__screen *screen, const char *unicode, const char *ascii)
 {
     return screen->unicode ? unicode : ascii;

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/visible.h"
 
 typedef enum weir__colour_when {
     WEIR__COLOUR_AUTO,
@@ -66,6 +67,9 @@ size_t weir__screen_visible(weir__screen *screen, const char *string, size_t col
 
 // `unicode` or `ascii`, as the terminal can.
 const char *weir__screen_glyph(const weir__screen *screen, const char *unicode, const char *ascii);
+
+// Adds a malloc'd string and frees it; NULL counts as a lack of memory, which the next flush reports.
+void weir__screen_take(weir__screen *screen, char *string);
 
 // Writes what has been collected. WEIR_OK also when the reader is gone; an error once for any other cause.
 int weir__screen_flush(weir__screen *screen, weir_error *err);

@@ -75,9 +75,25 @@ static shown shown_invalid(bool unicode)
     return unicode ? shown_text("\xEF\xBF\xBD", 3, 1) : shown_text("?", 1, 1);
 }
 
+// The length of a colour sequence at the start of string[size], 0 where there is none.
+static size_t colour_length(const char *string, size_t size)
+{
+    if (size < 3 || string[0] != '\x1b' || string[1] != '[')
+        return 0;
+    size_t at = 2;
+    while (at < size && ((string[at] >= '0' && string[at] <= '9') || string[at] == ';' || string[at] == ':'))
+        at++;
+    return at < size && string[at] == 'm' ? at + 1 : 0;
+}
+
 // The visible form of the character at string[size]; how many bytes it takes there in *used.
 static shown show(const char *string, size_t size, bool unicode, size_t *used)
 {
+    const size_t colour = colour_length(string, size);
+    if (colour > 0) {
+        *used = colour;
+        return shown_text("", 0, 0);
+    }
     const int32_t c = weir__utf8_decode(string, size, used);
     if (c < 0)
         return shown_invalid(unicode);

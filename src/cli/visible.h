@@ -5,6 +5,7 @@
 // that are no UTF-8. Here they become something that can be seen and that has a known width in columns.
 //
 //   control characters       \t becomes a space, others \n, \r, \e or \x07
+//   colours (ESC [ … m)      nothing: they are harmless and common in logs
 //   C1 controls, bidi and other invisible marks, line separators   \u202e
 //   invalid UTF-8            U+FFFD, or ? where the terminal does not speak UTF-8
 //

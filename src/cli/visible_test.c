@@ -39,7 +39,9 @@ static void test_control_characters_are_shown(void **state)
         {"plain", WEIR__COLUMNS_ALL, "plain", 5},
         {"a\tb", WEIR__COLUMNS_ALL, "a b", 3},
         {"a\nb\rc", WEIR__COLUMNS_ALL, "a\\nb\\rc", 7},
-        {"\x1b[31mred", WEIR__COLUMNS_ALL, "\\e[31mred", 9},
+        {"\x1b[1;31mred\x1b[m", WEIR__COLUMNS_ALL, "red", 3},
+        {"\x1b[31", WEIR__COLUMNS_ALL, "\\e[31", 5},
+        {"\x1b[2J\x1b[1A", WEIR__COLUMNS_ALL, "\\e[2J\\e[1A", 10},
         {"\x07\x7f", WEIR__COLUMNS_ALL, "\\x07\\x7f", 8},
         {"\xC2\x9B"
          "2J",
