@@ -257,10 +257,24 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
     return code;
 }
 
+// Whether the writer has been trying in vain to begin or to commit: its turn is not to be had soon.
+static bool writer_is_stuck(const weir_store *store)
+{
+    const int state = atomic_load(&store->writer.state);
+    return state == WEIR__WRITER_BEGINNING || state == WEIR__WRITER_RETRYING;
+}
+
 // With checkpointer.lock: FULL, RESTART or TRUNCATE, in a reader gap. By itself it does not even try while
-// one of our own reads is open: the log could not start over, and commits would wait for nothing.
+// one of our own reads is open (the log could not start over, and commits would wait for nothing), nor while
+// the writer waits for a lock (reads would wait for nothing).
 static int exclusive(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
+    if (how->once && writer_is_stuck(store)) {
+        nothing_in_log(store, report);
+        report->busy = 1;
+        blame(store, report, true);
+        return WEIR_OK;
+    }
     const uint64_t gap_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
     const uint64_t gap_until_ns = gap_ns < how->deadline_ns ? gap_ns : how->deadline_ns;
     int code = WEIR_OK;
