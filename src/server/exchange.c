@@ -192,7 +192,8 @@ static void file_headers(weir__exchange *exchange, const char *etag, time_t modi
     weir__http_date(modified, date);
     weir__http_disposition(&disposition, name);
     if (MHD_del_response_header(exchange->response, "Cache-Control", "no-store") == MHD_YES)
-        weir__answer_header(exchange, "Cache-Control", "private, no-cache"); // may be kept, must be asked about
+        weir__answer_header(exchange, "Cache-Control",
+                            "private, no-cache"); // may be kept, must be asked about
     weir__answer_header(exchange, "Content-Disposition", weir__text_string(&disposition));
     weir__answer_header(exchange, "Last-Modified", date);
     weir__answer_header(exchange, "ETag", etag);

@@ -164,6 +164,7 @@ MAY_INCLUDE = {
     "public": {"weir"},
 }
 SQLITE_ALLOWED = {"store", "bench"}
+SQLITE_ALLOWED_FILES = {"src/runs/backup.c"}  # only SQLite's backup interface copies a database that is open
 
 
 def layering(path, text):
@@ -178,7 +179,7 @@ def layering(path, text):
     for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]*["<]([^">]+)[">]', without_comments, re.MULTILINE):
         line, header = line_of(without_comments, match.start()), match[1]
         if header == "sqlite3.h":
-            if part not in SQLITE_ALLOWED:
+            if part not in SQLITE_ALLOWED and path not in SQLITE_ALLOWED_FILES:
                 yield line, f"{part}/ does not include sqlite3.h: go through the store (include/weir/weir.h)"
             continue
         directory = header.split("/")[0]
