@@ -62,8 +62,12 @@ static bool scan_thousandths(const char **at, uint64_t *thousandths)
 
 bool weir__duration_parse(const char *string, uint64_t min_ms, uint64_t max_ms, uint64_t *value_ms)
 {
-    static const unit units[] = {{"", 1000},       {"ms", 1},          {"s", 1000},
-                                 {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000}};
+    static const unit units[] = {{"", 1000},
+                                 {"ms", 1},
+                                 {"s", 1000},
+                                 {"m", 60ull * 1000},
+                                 {"h", 3600ull * 1000},
+                                 {"d", 24ull * 3600 * 1000}};
     uint64_t whole = 0;
     uint64_t thousandths = 0;
     if (!scan_digits(&string, &whole))

@@ -228,7 +228,7 @@ static int delete_one(weir_tx *tx, void *arg, weir_error *err)
 
 int weir_runs_delete(weir_runs *runs, const char *id, weir_runs_removed *removed, weir_error *err)
 {
-    weir_runs_removed ignored;
+    weir_runs_removed ignored = {0};
     removed = removed != NULL ? removed : &ignored;
     *removed = (weir_runs_removed){0};
     deletion job = {.id = id};
@@ -391,7 +391,7 @@ static const weir_runs_cleanup_options standard;
 int weir_runs_cleanup(weir_runs *runs, const weir_runs_cleanup_options *options, weir_runs_removed *removed,
                       weir_error *err)
 {
-    weir_runs_removed ignored;
+    weir_runs_removed ignored = {0};
     removed = removed != NULL ? removed : &ignored;
     *removed = (weir_runs_removed){0};
     options = options != NULL ? options : &standard;
@@ -539,7 +539,7 @@ static int expire_portion(expiry *job, bool dry_run, weir_runs_removed *removed,
 int weir_runs_expire_artifacts(weir_runs *runs, const weir_runs_cleanup_options *options,
                                weir_runs_removed *removed, weir_error *err)
 {
-    weir_runs_removed ignored;
+    weir_runs_removed ignored = {0};
     removed = removed != NULL ? removed : &ignored;
     *removed = (weir_runs_removed){0};
     options = options != NULL ? options : &standard;

@@ -199,7 +199,7 @@ int weir_runs_sweep(weir_runs *runs, const weir_runs_cleanup_options *options, w
 {
     static const weir_runs_cleanup_options standard;
     static const char *const dirs[] = {"executions", "artifacts"};
-    weir_runs_removed ignored;
+    weir_runs_removed ignored = {0};
     sweep s = {.runs = runs,
                .options = options != NULL ? options : &standard,
                .removed = removed != NULL ? removed : &ignored,

@@ -376,7 +376,7 @@ int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadl
     if (code != WEIR_OK)
         return code;
     const attempt how = {.mode = mode,
-                         .gap_ns = store->config.reader_gap_ms * GAP_STEPS_MAX * WEIR__NS_PER_MS,
+                         .gap_ns = (uint64_t)store->config.reader_gap_ms * GAP_STEPS_MAX * WEIR__NS_PER_MS,
                          .deadline_ns = deadline_ns};
     pthread_mutex_lock(&store->checkpointer.lock);
     code = run(store, &how, &report, err);

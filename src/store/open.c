@@ -101,7 +101,7 @@ static void fill_defaults(weir_config *config)
     default_u32(&config->cache_kib, 8192);
     default_u32(&config->statements_max, 64);
     default_u32(&config->queue_jobs_max, WEIR__QUEUE_JOBS_DEFAULT);
-    default_u64(&config->queue_bytes_max, 64 << 20);
+    default_u64(&config->queue_bytes_max, 64ull << 20);
     default_u32(&config->group_jobs_max, WEIR__GROUP_JOBS_DEFAULT);
     default_u32(&config->applied_jobs_max, config->group_jobs_max);
     default_u32(&config->write_deadline_ms, 10000);
@@ -111,10 +111,10 @@ static void fill_defaults(weir_config *config)
     default_u32(&config->retry_base_ms, 100);
     default_u32(&config->checkpoint_frames, 1000);
     default_u32(&config->checkpoint_idle_ms, 1000);
-    default_u64(&config->wal_limit_bytes, 64 << 20);
+    default_u64(&config->wal_limit_bytes, 64ull << 20);
     default_u32(&config->reader_gap_ms, 50);
-    default_u64(&config->wal_warning_bytes, 50 * 1000 * 1000);
-    default_u64(&config->wal_error_bytes, 100 * 1000 * 1000);
+    default_u64(&config->wal_warning_bytes, 50ull * 1000 * 1000);
+    default_u64(&config->wal_error_bytes, 100ull * 1000 * 1000);
 }
 
 static int check_config(const char *path, const weir_config *config, weir_error *err)

@@ -413,6 +413,7 @@ int weir_exec(weir_tx *tx, weir_error *err, const char *sql, const char *types, 
     int code = weir_prepare(tx, sql, &stmt, err);
     if (code != WEIR_OK)
         return code;
+    WEIR_ASSERT(stmt != NULL);
     const char *const letters = types ? types : "";
     if (sqlite3_bind_parameter_count(stmt->handle) != (int)strlen(letters))
         return weir__error_set(err, WEIR_INVALID, "%s: %zu values for %d placeholders in %.200s", tx->path,
