@@ -95,22 +95,26 @@ def check_fish(directory):
     return problems
 
 
+def offers(words, directory, problems):
+    """What Tab offers for the real weir; nothing at all is a problem."""
+    got, complaint = tab(words, directory / "work", WEIR.parent)
+    if not got or complaint:
+        problems.append(f"{words}: got {got} {complaint}")
+    return [word for word in got if word != "help"]
+
+
 def check_real(directory):
-    """Every word that the real weir offers for commands is a command that has a --help."""
-    problems = []
-    top, complaint = tab(["weir", ""], directory / "work", WEIR.parent)
-    for name in ("run", "runs", "serve", "version"):
-        if name not in top:
-            problems.append(f"Tab behind weir: {name} is not in {top} {complaint}")
-    inner, _ = tab(["weir", "runs", ""], directory / "work", WEIR.parent)
-    for name in ("list", "show", "logs", "cancel", "cleanup", "repair"):
-        if name not in inner:
-            problems.append(f"Tab behind weir runs: {name} is not in {inner}")
-    options, _ = tab(["weir", "runs", "list", "--"], directory / "work", WEIR.parent)
-    for name in ("--json", "--status", "--help"):
-        if name not in options:
-            problems.append(f"Tab behind weir runs list --: {name} is not in {options}")
-    return problems
+    """Follow the commands of the real weir: each that Tab offers has a --help whose options Tab offers too."""
+    problems, paths = [], [[]]
+    for path in paths:
+        help_text = run([str(WEIR), *path, "--help"]).stdout
+        if "Usage:" not in help_text:
+            problems.append(f"weir {' '.join(path)} --help says {help_text!r}")
+        elif "\nCommands:\n" in help_text:
+            paths += [[*path, word] for word in offers(["weir", *path, ""], directory, problems)]
+        if "--help" not in offers(["weir", *path, "--"], directory, problems):
+            problems.append(f"Tab behind weir {' '.join(path)} -- does not offer --help")
+    return problems + ([] if ["version"] in paths else [f"Tab behind weir does not offer version, only {paths}"])
 
 
 def prepare(directory):
