@@ -12,12 +12,19 @@
 #include "cli/number.h"
 #include "server/server.h"
 
-enum { listen_size = 320, port_max = 65535, drain_max_ms = 24 * 3600 * 1000, interval_max_ms = 60000 };
+enum {
+    listen_size = 320,
+    port_max = 65535,
+    drain_max_ms = 24 * 3600 * 1000,
+    timeout_max_ms = 3600 * 1000,
+    interval_max_ms = 60000
+};
 
 typedef struct serve_values {
     const char *listen, *host, *storage, *api_key_file, *durability;
     weir__list allow_hosts, allow_origins, redact;
-    uint64_t port, drain_ms, running_max, connections_max, body_bytes_max;
+    uint64_t port, drain_ms, running_max, connections_max, address_connections_max, body_bytes_max;
+    uint64_t header_bytes_max, url_bytes_max, request_timeout_ms, idle_timeout_ms, workers;
     bool insecure, access_log;
 } serve_values;
 
@@ -86,6 +93,27 @@ static const weir__option options[] = {
      .help = "connections at the same time (default 4096)",
      .min = 1,
      .max = 1000000},
+    {.name = "max-connections-per-address",
+     .kind = WEIR__OPTION_NUMBER,
+     .offset = offsetof(serve_values, address_connections_max),
+     .value = "N",
+     .help = "of these, from one address (default 2048)",
+     .min = 1,
+     .max = 1000000},
+    {.name = "max-header",
+     .kind = WEIR__OPTION_SIZE,
+     .offset = offsetof(serve_values, header_bytes_max),
+     .value = "SIZE",
+     .help = "bytes of a request's line and headers (default 32K)",
+     .min = 4096,
+     .max = 1 << 20},
+    {.name = "max-url",
+     .kind = WEIR__OPTION_SIZE,
+     .offset = offsetof(serve_values, url_bytes_max),
+     .value = "SIZE",
+     .help = "bytes of a request's URL (default 8K)",
+     .min = 256,
+     .max = 1 << 20},
     {.name = "max-body",
      .kind = WEIR__OPTION_SIZE,
      .offset = offsetof(serve_values, body_bytes_max),
@@ -93,6 +121,28 @@ static const weir__option options[] = {
      .help = "bytes of a request's body (default 1M)",
      .min = 1024,
      .max = 1 << 30},
+    {.name = "request-timeout",
+     .kind = WEIR__OPTION_DURATION,
+     .offset = offsetof(serve_values, request_timeout_ms),
+     .value = "S",
+     .help = "a request that has not come in full by then, however it drips,\nis dropped (default 30)",
+     .min = 100,
+     .max = timeout_max_ms},
+    {.name = "idle-timeout",
+     .kind = WEIR__OPTION_DURATION,
+     .offset = offsetof(serve_values, idle_timeout_ms),
+     .value = "S",
+     .help = "so long a connection may wait for its next request, or a client\n"
+             "stop reading (default 60)",
+     .min = 100,
+     .max = timeout_max_ms},
+    {.name = "workers",
+     .kind = WEIR__OPTION_NUMBER,
+     .offset = offsetof(serve_values, workers),
+     .value = "N",
+     .help = "threads that read for answers (default 4)",
+     .min = 1,
+     .max = 64},
     {.name = "drain",
      .kind = WEIR__OPTION_DURATION,
      .offset = offsetof(serve_values, drain_ms),
@@ -216,7 +266,13 @@ static int serve(weir__cli *cli, const weir__command *command, void *values, con
         .drain_ms = (uint32_t)v->drain_ms,
         .running_max = (uint32_t)v->running_max,
         .connections_max = (uint32_t)v->connections_max,
+        .address_connections_max = (uint32_t)v->address_connections_max,
         .body_bytes_max = (size_t)v->body_bytes_max,
+        .header_bytes_max = (size_t)v->header_bytes_max,
+        .url_bytes_max = (size_t)v->url_bytes_max,
+        .request_timeout_ms = (uint32_t)v->request_timeout_ms,
+        .idle_timeout_ms = (uint32_t)v->idle_timeout_ms,
+        .workers = (uint32_t)v->workers,
     };
     if (find_listen(v, listen, &err) != WEIR_OK ||
         parse_durability(v->durability, &o.store, &err) != WEIR_OK || set_log_level(&err) != WEIR_OK)

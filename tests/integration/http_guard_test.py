@@ -190,12 +190,12 @@ def wrong_targets_are_refused():
 
 
 def limits_on_url_header_and_body_hold():
-    with Server("--max-url", "1K", "--max-body", "1000", "--max-header", "8K") as server:
+    with Server("--max-url", "1K", "--max-body", "1024", "--max-header", "8K") as server:
         equal(server.get("/api/" + "a" * 1100).status, 414, "URL")
         answer = server.raw(request(extra="X: " + "y" * 20000 + "\r\n"))
         assert status_of(answer) in (413, 431), answer[:100]
-        equal(server.post("/api/executions", "x" * 1000).status, 400, "a body at the limit")
-        answer = server.post("/api/executions", "x" * 1001)
+        equal(server.post("/api/executions", "x" * 1024).status, 400, "a body at the limit")
+        answer = server.post("/api/executions", "x" * 1025)
         equal((answer.status, answer.json()["status"]), (413, 413), "a byte more")
         equal(server.post("/api/executions", "x" * (2 << 20)).status, 413, "far more, sent in full")
         equal(server.get("/api/health").status, 200, "and the server goes on")
@@ -212,7 +212,7 @@ def an_announced_giant_is_refused_before_it_comes():
 
 
 def a_body_in_pieces_is_limited_while_it_comes():
-    with Server("--max-body", "1000") as server:
+    with Server("--max-body", "1K") as server:
         with server.connect(10) as sock:
             sock.sendall(request("/api/executions", method="POST", extra="Transfer-Encoding: chunked\r\n"))
             for _ in range(20):
