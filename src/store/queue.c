@@ -156,6 +156,8 @@ static int wait_for_room(weir_store *store, size_t bytes, uint64_t deadline_ns, 
             queue->waiting_for_room++;
             rc = weir__cond_wait_until(store->clock, &queue->room, &queue->lock, deadline_ns);
             queue->waiting_for_room--;
+            if (queue->stop)
+                pthread_cond_broadcast(&queue->gone);
         }
         const int code = weir__queue_open(store, err);
         if (code != WEIR_OK)

@@ -77,21 +77,22 @@ static int wait_for_connection(weir_store *store, uint64_t deadline_ns, weir_sna
     *pool->wait_last = &wait;
     pool->wait_last = &wait.next;
     pool->waited++;
-    while (!wait.snapshot && !pool->stop) {
-        const int rc = weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, deadline_ns);
-        if (rc == ETIMEDOUT && !wait.snapshot) {
-            wait_unlink(pool, &wait);
-            pool->expired++;
-            return weir__error_set(err, WEIR_EXPIRED,
-                                   "%s: all %u read connections were in use until the deadline of this read",
-                                   store->path, pool->size);
-        }
-    }
+    pool->waiting++;
+    int rc = 0;
+    while (!wait.snapshot && !pool->stop && rc != ETIMEDOUT)
+        rc = weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, deadline_ns);
+    pool->waiting--;
     *out = wait.snapshot;
     if (wait.snapshot)
         return WEIR_OK;
     wait_unlink(pool, &wait);
-    return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing", store->path);
+    pthread_cond_broadcast(&pool->changed); // weir_close waits for the last one to leave
+    if (pool->stop)
+        return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing", store->path);
+    pool->expired++;
+    return weir__error_set(err, WEIR_EXPIRED,
+                           "%s: all %u read connections were in use until the deadline of this read",
+                           store->path, pool->size);
 }
 
 static int take_connection(weir_store *store, uint64_t deadline_ns, weir_snapshot **out, weir_error *err)
@@ -332,7 +333,7 @@ void weir__pool_stop(weir_store *store, uint64_t deadline_ns)
     pthread_mutex_lock(&pool->lock);
     pool->stop = true;
     pthread_cond_broadcast(&pool->changed);
-    while (pool->open_size > 0) {
+    while (pool->open_size > 0 || pool->waiting > 0) {
         if (weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, deadline_ns) != ETIMEDOUT)
             continue;
         for (uint32_t i = 0; i < pool->size; i++)

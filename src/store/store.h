@@ -200,6 +200,7 @@ typedef struct weir__pool {
     uint32_t open_size;
     weir__pool_wait *wait_first;
     weir__pool_wait **wait_last;
+    uint32_t waiting;
     pthread_cond_t changed; // a connection was handed to somebody, or came back
     uint32_t gaps;          // nobody gets a connection while this is not 0
     bool stop;

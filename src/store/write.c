@@ -166,6 +166,8 @@ static int flush_wait(weir_store *store, uint64_t target, uint64_t deadline_ns, 
         if (queue->committed_seq >= target)
             break;
         code = flush_failure(store, errors_before, err);
+        if (code == WEIR_OK && queue->writer_gone)
+            code = weir__error_set(err, WEIR_CLOSED, "%s: the store was closed", store->path);
         if (code == WEIR_OK && rc == ETIMEDOUT)
             code = flush_late(store, err);
     }
@@ -192,10 +194,15 @@ int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool synced, wei
     if (queue->writer_asleep)
         pthread_cond_signal(&queue->work);
     int code = flush_wait(store, target, deadline_ns, err);
-    queue->flushers--;
-    pthread_mutex_unlock(&queue->lock);
-    if (code == WEIR_OK && synced && store->config.durability == WEIR_DURABILITY_INTERVAL)
+    if (code == WEIR_OK && synced && store->config.durability == WEIR_DURABILITY_INTERVAL) {
+        pthread_mutex_unlock(&queue->lock);
         code = weir__sync_wait(store, target, deadline_ns, err);
+        pthread_mutex_lock(&queue->lock);
+    }
+    queue->flushers--;
+    if (queue->stop)
+        pthread_cond_broadcast(&queue->gone);
+    pthread_mutex_unlock(&queue->lock);
     return code;
 }
 
@@ -281,6 +288,9 @@ int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err)
         pthread_cond_broadcast(&queue->work);
         deadline_ns = WEIR__FOREVER;
     }
+    pthread_cond_broadcast(&queue->flushed);
+    while (queue->waiting_for_room > 0 || queue->flushers > 0) // they have been told; let them leave
+        weir__cond_wait_until(store->clock, &queue->gone, &queue->lock, WEIR__FOREVER);
     pthread_mutex_unlock(&queue->lock);
     if (store->writer.thread_started)
         pthread_join(store->writer.thread, NULL);
