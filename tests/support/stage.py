@@ -28,16 +28,24 @@ class Stage:
     def pkg_config(self, *arguments):
         """What pkg-config answers with the staged prefix."""
         env = dict(os.environ, PKG_CONFIG_PATH=str(self.pkgconfig))
-        command = ["pkg-config", f"--define-variable=prefix={self.prefix}", *arguments, "weir"]
+        command = ["pkg-config", f"--define-variable=prefix={self.prefix}", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
         return done.stdout.split()
 
+    def flags(self, static):
+        """Compiler flags. With `static`, libweir.a and what weir.pc says it needs, these shared as the system has them
+        (a wholly static program would also want what SQLite was built with)."""
+        flags = self.pkg_config("--cflags", "--libs", "weir")
+        if not static:
+            return flags
+        needed = self.pkg_config("--print-requires-private", "weir")
+        names = [word for word in needed if word[0].isalpha()]
+        flags = ["-l:libweir.a" if flag == "-lweir" else flag for flag in flags]
+        return [*flags, *self.pkg_config("--libs", *names), "-pthread"]
+
     def compile(self, source, output, static=False):
         """Compile one C file. Return the finished compiler process."""
-        flags = self.pkg_config("--cflags", "--libs", *(["--static"] if static else []))
-        if static:
-            flags = ["-l:libweir.a" if flag == "-lweir" else flag for flag in flags]
-        return run(["cc", *WARNINGS, "-o", str(output), str(source), *flags])
+        return run(["cc", *WARNINGS, "-o", str(output), str(source), *self.flags(static)])
 
     def environment(self):
         """The environment in which programs find the staged shared library."""
