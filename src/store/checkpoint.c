@@ -289,6 +289,12 @@ static int exclusive(weir_store *store, const attempt *how, weir_checkpoint_repo
     return code;
 }
 
+// A PASSIVE checkpoint has done its part when only frames are left that came while it ran.
+static bool is_passive_goal(const weir_checkpoint_report *report)
+{
+    return report->mode == WEIR_CHECKPOINT_PASSIVE && report->blocker == WEIR_BLOCKER_WRITES;
+}
+
 static void note_report(weir_store *store, const weir_checkpoint_report *report)
 {
     weir__checkpointer *checkpointer = &store->checkpointer;
@@ -296,7 +302,7 @@ static void note_report(weir_store *store, const weir_checkpoint_report *report)
     checkpointer->last = *report;
     if (checkpointer->not_pinned && report->mode == WEIR_CHECKPOINT_PASSIVE)
         checkpointer->skipped++;
-    else if (report->blocker == WEIR_BLOCKER_NONE)
+    else if (report->blocker == WEIR_BLOCKER_NONE || is_passive_goal(report))
         checkpointer->complete[report->mode]++;
     else
         checkpointer->stopped_short[report->mode]++;
