@@ -32,6 +32,7 @@ check:   ## Check formatting and style, run clang-tidy and cppcheck.
 install: ## Build and install under PREFIX (/usr/local); DESTDIR is honoured.
 	@$(MAKE) --no-print-directory build SETUP="-Dprefix=$(PREFIX)"
 	@meson install -C build --no-rebuild
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" -eq 0 ]; then ldconfig; fi
 
 clean:   ## Remove everything that was built.
 	rm -rf build build-clang build-asan build-tsan
