@@ -257,6 +257,25 @@ static void drop_late_in_queue(weir_store *store, uint64_t now_ns, const weir_er
     drop_jobs(store, &late, why);
 }
 
+static void drop_from_group(weir_store *store, bool (*pick)(const weir__job *, uint64_t), uint64_t value,
+                            const weir_error *why)
+{
+    weir__job_list picked;
+    weir__jobs_init(&picked);
+    extract(&store->writer.group, &picked, pick, value);
+    drop_jobs(store, &picked, why);
+}
+
+// weir_close has given up: those who wait hear that, and what was acknowledged is lost for the reason itself.
+static void drop_at_closing(weir_store *store, const weir_error *why)
+{
+    weir_error closed = WEIR_ERROR_INIT;
+    weir__error_set(&closed, WEIR_CLOSED, "%s: the store was closed before this write could be committed: %s",
+                    store->path, why->text);
+    drop_from_group(store, is_waiting, 0, &closed);
+    drop_from_group(store, is_any, 0, why);
+}
+
 // The whole group is to be run again: nothing of it is in the database.
 static void forget_attempt(weir_store *store)
 {
@@ -288,11 +307,11 @@ static void attempt_failed(weir_store *store, weir_error *why)
     pthread_cond_broadcast(&queue->flushed);
     pthread_mutex_unlock(&queue->lock);
 
-    weir__job_list ended;
-    weir__jobs_init(&ended);
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
-    extract(&writer->group, &ended, abandon ? is_any : may_pass(why) ? is_late : is_waiting, now_ns);
-    drop_jobs(store, &ended, why);
+    if (abandon)
+        drop_at_closing(store, why);
+    else
+        drop_from_group(store, may_pass(why) ? is_late : is_waiting, now_ns, why);
     drop_late_in_queue(store, now_ns, why);
     writer->next_to_run = writer->group.first;
     note_progress(store);
