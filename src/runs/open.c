@@ -162,6 +162,8 @@ int weir_runs_open(const char *storage, const weir_runs_config *config, weir_run
     int rc = open_records(made, config != NULL ? config : &defaults, err);
     if (rc == WEIR_OK && !made->read_only)
         finish_removals(made);
+    if (rc == WEIR_OK && !made->no_engine)
+        rc = weir__runs_engine_open(made, &made->engine, err);
     if (rc == WEIR_OK) {
         *runs = made;
         return WEIR_OK;
@@ -177,7 +179,10 @@ int weir_runs_close(weir_runs *runs, uint32_t grace_ms, weir_error *err)
     if (runs == NULL)
         return WEIR_OK;
     int rc = WEIR_OK;
-    (void)grace_ms;
+    if (runs->engine != NULL)
+        rc = weir__runs_engine_close(runs->engine, grace_ms, err);
+    if (rc == WEIR_FORKED)
+        return rc;
     const int closed = weir_close(runs->store, 0, rc == WEIR_OK ? err : NULL);
     if (closed == WEIR_FORKED) // the parent's; nothing of it may be touched here
         return closed;
