@@ -11,7 +11,7 @@ PREFIX ?= /usr/local
 help:    ## Show this list.
 	@sed -n 's/^\([a-z]*\): .*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-serve: build ## Build Weir and serve the current storage folder; ARGS="--listen 127.0.0.1:9400" is passed on.
+serve: build ## Build Weir and serve the folder ./storage over HTTP; ARGS="--listen 127.0.0.1:9400" is passed on.
 	@build/weir serve $(ARGS)
 
 test:    ## Run every test: gcc, clang, both sanitizers, style, headers, documentation.

@@ -489,8 +489,8 @@ typedef struct weir_runs_metrics {
 } weir_runs_metrics;
 
 int weir_runs_read_metrics(weir_runs *runs, weir_runs_metrics *out, weir_error *err);
-// {"database_size_bytes","database_size_mb","wal_size_bytes","shm_size_bytes","total_size_mb","table_counts":{…},"wal_mode",
-// "cache_size","page_size","storage_path"}
+// {"database_size_bytes","database_size_mb","wal_size_bytes","shm_size_bytes","total_size_mb",
+//  "table_counts":{…},"wal_mode","cache_size","page_size","storage_path"}
 char *weir_runs_metrics_to_json(const weir_runs *runs, const weir_runs_metrics *metrics);
 
 typedef struct weir_runs_probe_report {

@@ -35,7 +35,8 @@ typedef struct weir__strings {
     size_t count;
 } weir__strings;
 
-// Beside each member the flag of `weir serve` that sets it. Times are given as 30, 1.5, 250ms, 2m; sizes as 1048576, 512K, 4M.
+// Beside each member the flag of `weir serve` that sets it. Times are given as 30, 1.5, 250ms, 2m; sizes as
+// 1048576, 512K, 4M.
 typedef struct weir__serve_options {
     const char *listen;  // --listen: ADDR:PORT, [ADDR6]:PORT, localhost:PORT; port 0 lets the system choose
     const char *storage; // --storage: the storage folder; must not be NULL
@@ -65,8 +66,8 @@ typedef struct weir__serve_options {
 #define WEIR__SERVE_OPTIONS_INIT WEIR_ALL_DEFAULTS
 
 // Serves until SIGTERM or SIGINT, then stops accepting, answers what is in flight, lets runs go on for
-// drain_ms, cancels the rest and closes the storage. A second signal cancels at once, one more exits at once. Prints one line to
-// stdout when it is ready:
+// drain_ms, cancels the rest and closes the storage. A second signal cancels at once, one more exits at once.
+// Prints one line to stdout when it is ready:
 //     listening on http://127.0.0.1:9347, storage /var/lib/weir
 // Takes over the process: blocks SIGTERM, SIGINT and SIGHUP in the calling thread (threads started later
 // inherit that), ignores SIGPIPE. Errors: INVALID (an option), DENIED (an address beyond loopback without

@@ -22,6 +22,7 @@ C_DIRECTORIES = ["include", "src", "bench", "tests", "examples"]
 TEXT_DIRECTORIES = C_DIRECTORIES + ["script", "docs", "completions", ".ci"]
 TEXT_SUFFIXES = {".c", ".h", ".py", ".sh", ".md", ".build", ".bash", ".zsh", ".fish", ""}
 FUNCTION_LINES_MAX = 70
+LINE_COLUMNS_MAX = 120
 CLANG_FORMAT_VERSION = 14  # another version breaks lines elsewhere
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -91,6 +92,15 @@ def function_length(path, text):
             if length > FUNCTION_LINES_MAX:
                 yield opened, f"this function has {length} lines, at most {FUNCTION_LINES_MAX} are allowed: split it"
             opened = None
+
+
+def line_length(path, text):
+    """clang-format sees to code; comments and strings keep their lines, so these have a limit of their own."""
+    if not is_c(path):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LINE_COLUMNS_MAX:
+            yield number, f"this line has {len(line)} columns, at most {LINE_COLUMNS_MAX} are allowed: break it"
 
 
 LEFTOVERS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
@@ -191,6 +201,7 @@ def layering(path, text):
 RULES = {
     "prologue": prologue,
     "function length": function_length,
+    "line length": line_length,
     "leftovers": leftovers,
     "banned calls": banned_calls,
     "layering": layering,
@@ -214,6 +225,8 @@ SAMPLES = [
     ("function length", "src/base/a.c", function_of(71), "71 lines"),
     ("function length", "src/base/a.c", function_of(70), None),
     ("function length", "src/base/a.c", "struct x {\n" + "    int a;\n" * 90 + "};\n", None),
+    ("line length", "src/base/a.c", "// " + "x" * 118 + "\n", "121 columns"),
+    ("line length", "src/base/a.c", "// " + "─" * 117 + "\n", None),
     ("leftovers", "src/base/a.c", "// TO" + "DO: later\n", "is left"),
     ("leftovers", "docs/a.md", "FIX" + "ME\n", "is left"),
     ("leftovers", "src/base/a.c", "// to do the same again\n", None),
