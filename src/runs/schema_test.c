@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // The database's tables: as StepFlow Monitor creates them, its old ones brought up to date, others' refused.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-// cmocka.h needs those above it
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -40,7 +33,7 @@ static void make_database(const char *script)
 {
     weir_error err = WEIR_ERROR_INIT;
     sqlite3 *db = NULL;
-    test_ok(weir__fs_mkdir_p(test_storage_at(&storage, "database"), 0777, &err), &err);
+    expect_ok(weir__fs_mkdir_p(test_storage_at(&storage, "database"), 0777, &err), &err);
     assert_int_equal(sqlite3_open(test_storage_at(&storage, "database/stepflow.db"), &db), SQLITE_OK);
     char *message = NULL;
     if (sqlite3_exec(db, script, NULL, NULL, &message) != SQLITE_OK)
@@ -107,7 +100,7 @@ static void test_opening_again_writes_nothing(void **state)
     test_storage_open(&storage, NULL);
     weir_stats *const stats = calloc(1, sizeof *stats);
     weir_error err = WEIR_ERROR_INIT;
-    test_ok(weir_stats_read(weir_runs_store(storage.runs), stats, &err), &err);
+    expect_ok(weir_stats_read(weir_runs_store(storage.runs), stats, &err), &err);
     assert_int_equal(stats->groups, 0);
     free(stats);
 }
@@ -214,7 +207,7 @@ static void test_foreign_tables_are_refused(void **state)
     weir_error err = WEIR_ERROR_INIT;
     (void)state;
     make_database("CREATE TABLE executions (id TEXT PRIMARY KEY, title TEXT);");
-    test_code(weir_runs_open(storage.path, &config, &storage.runs, &err), WEIR_SQL, &err);
+    expect_code(weir_runs_open(storage.path, &config, &storage.runs, &err), WEIR_SQL, &err);
     assert_null(storage.runs);
     assert_non_null(strstr(err.text, "executions"));
     assert_non_null(strstr(err.text, storage.path));
@@ -228,14 +221,14 @@ static void test_missing_folders(void **state)
     (void)state;
     const weir_runs_config must_exist = {.must_exist = true, .no_engine = true};
     const weir_runs_config read_only = {.read_only = true};
-    test_code(weir_runs_open(storage.path, &must_exist, &runs, &err), WEIR_NOTFOUND, &err);
+    expect_code(weir_runs_open(storage.path, &must_exist, &runs, &err), WEIR_NOTFOUND, &err);
     assert_null(runs);
     assert_non_null(strstr(err.text, storage.path));
-    test_code(weir_runs_open(storage.path, &read_only, &runs, &err), WEIR_NOTFOUND, &err);
+    expect_code(weir_runs_open(storage.path, &read_only, &runs, &err), WEIR_NOTFOUND, &err);
     assert_false(test_storage_has(&storage, "."));
     snprintf(deep, sizeof deep, "%s/a/b", storage.root);
-    test_code(weir_runs_open(deep, NULL, &runs, &err), WEIR_NOTFOUND, &err);
-    test_code(weir_runs_open("", NULL, &runs, &err), WEIR_INVALID, &err);
+    expect_code(weir_runs_open(deep, NULL, &runs, &err), WEIR_NOTFOUND, &err);
+    expect_code(weir_runs_open("", NULL, &runs, &err), WEIR_INVALID, &err);
     assert_null(runs);
 }
 
@@ -244,7 +237,7 @@ static void test_a_file_is_no_folder(void **state)
     weir_error err = WEIR_ERROR_INIT;
     weir_runs *runs = NULL;
     (void)state;
-    test_ok(weir__fs_write_atomic(storage.path, "x", 1, 0666, &err), &err);
+    expect_ok(weir__fs_write_atomic(storage.path, "x", 1, 0666, &err), &err);
     assert_int_not_equal(weir_runs_open(storage.path, NULL, &runs, &err), WEIR_OK);
     assert_null(runs);
     assert_non_null(strstr(err.text, storage.path));
@@ -264,15 +257,15 @@ static void test_read_only_old_database(void **state)
     const weir_runs_config read_only = {.read_only = true};
     test_storage_open(&storage, &read_only);
     assert_true(weir_runs_is_read_only(storage.runs));
-    test_ok(weir_runs_steps(storage.runs, "e", &steps, &err), &err);
+    expect_ok(weir_runs_steps(storage.runs, "e", &steps, &err), &err);
     assert_int_equal(steps.count, 1);
     assert_false(steps.items[0].stop_on_error);
     assert_string_equal(steps.items[0].metadata_json, "{\"k\": 1}");
-    test_code(weir_runs_save_step(storage.runs, &steps.items[0], &err), WEIR_DENIED, &err);
-    test_code(weir_runs_repair(storage.runs, false, NULL, &err), WEIR_DENIED, &err);
-    test_code(weir_runs_cleanup(storage.runs, NULL, NULL, &err), WEIR_DENIED, &err);
+    expect_code(weir_runs_save_step(storage.runs, &steps.items[0], &err), WEIR_DENIED, &err);
+    expect_code(weir_runs_repair(storage.runs, false, NULL, &err), WEIR_DENIED, &err);
+    expect_code(weir_runs_cleanup(storage.runs, NULL, NULL, &err), WEIR_DENIED, &err);
     weir_runs_probe_report report;
-    test_ok(weir_runs_probe(storage.runs, 0, &report, &err), &err);
+    expect_ok(weir_runs_probe(storage.runs, 0, &report, &err), &err);
     assert_int_equal(report.write_ns, 0);
     weir_run_step_list_free(&steps);
     assert_columns(

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
 // See storage.h.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-// cmocka.h needs those above it
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +8,6 @@
 
 #include "base/fs.h"
 #include "support/storage.h"
-
-void test_check_code(int code, int wanted, const char *call, const weir_error *err, const char *file,
-                     int line)
-{
-    if (code == wanted)
-        return;
-    print_error("%s: %s, not %s: %s\n", call, weir_code_name(code), weir_code_name(wanted),
-                code != WEIR_OK && err != NULL ? err->text : "");
-    _fail(file, line);
-}
 
 void test_storage_init(test_storage *storage)
 {
@@ -40,13 +23,13 @@ void test_storage_open(test_storage *storage, const weir_runs_config *config)
     static const weir_runs_config standard = {.store = &quick, .no_engine = true};
     weir_error err = WEIR_ERROR_INIT;
     assert_null(storage->runs);
-    test_ok(weir_runs_open(storage->path, config != NULL ? config : &standard, &storage->runs, &err), &err);
+    expect_ok(weir_runs_open(storage->path, config != NULL ? config : &standard, &storage->runs, &err), &err);
 }
 
 void test_storage_close(test_storage *storage)
 {
     weir_error err = WEIR_ERROR_INIT;
-    test_ok(weir_runs_close(storage->runs, 0, &err), &err);
+    expect_ok(weir_runs_close(storage->runs, 0, &err), &err);
     storage->runs = NULL;
 }
 
@@ -55,7 +38,7 @@ void test_storage_fini(test_storage *storage)
     weir_error err = WEIR_ERROR_INIT;
     if (storage->runs != NULL)
         test_storage_close(storage);
-    test_ok(weir__fs_remove_tree(storage->root, &err), &err);
+    expect_ok(weir__fs_remove_tree(storage->root, &err), &err);
 }
 
 const char *test_storage_at(const test_storage *storage, const char *name)
@@ -72,8 +55,8 @@ void test_storage_put(const test_storage *storage, const char *name, const void 
     weir_error err = WEIR_ERROR_INIT;
     weir__text directory = {0};
     weir__fs_parent(&directory, test_storage_at(storage, name));
-    test_ok(weir__fs_mkdir_p(weir__text_string(&directory), 0777, &err), &err);
-    test_ok(weir__fs_write_atomic(test_storage_at(storage, name), data, size, 0666, &err), &err);
+    expect_ok(weir__fs_mkdir_p(weir__text_string(&directory), 0777, &err), &err);
+    expect_ok(weir__fs_write_atomic(test_storage_at(storage, name), data, size, 0666, &err), &err);
     weir__text_free(&directory);
 }
 
@@ -82,7 +65,7 @@ char *test_storage_content(const test_storage *storage, const char *name)
     weir_error err = WEIR_ERROR_INIT;
     char *data = NULL;
     size_t size = 0;
-    test_ok(weir__fs_read_file(test_storage_at(storage, name), 1 << 24, &data, &size, &err), &err);
+    expect_ok(weir__fs_read_file(test_storage_at(storage, name), 1 << 24, &data, &size, &err), &err);
     return data;
 }
 
@@ -91,19 +74,9 @@ bool test_storage_has(const test_storage *storage, const char *name)
     return access(test_storage_at(storage, name), F_OK) == 0;
 }
 
-static int run_script(weir_tx *tx, void *arg, weir_error *err)
-{
-    return weir_exec_script(tx, arg, err);
-}
-
 void test_storage_sql(const test_storage *storage, const char *script)
 {
-    weir_error err = WEIR_ERROR_INIT;
-    char *const copy = strdup(script);
-    const weir_write_options options = {.ack = WEIR_ACK_COMMITTED};
-    assert_non_null(copy);
-    test_ok(weir_write(weir_runs_store(storage->runs), run_script, copy, &options, &err), &err);
-    free(copy);
+    must_run_sql(weir_runs_store(storage->runs), script);
 }
 
 typedef struct question {
@@ -132,7 +105,7 @@ const char *test_storage_value(const test_storage *storage, const char *sql)
     static char answer[1024];
     weir_error err = WEIR_ERROR_INIT;
     question q = {.sql = sql};
-    test_ok(weir_read(weir_runs_store(storage->runs), ask, &q, NULL, &err), &err);
+    expect_ok(weir_read(weir_runs_store(storage->runs), ask, &q, NULL, &err), &err);
     snprintf(answer, sizeof answer, "%s", q.answer);
     free(q.answer);
     return answer;

@@ -5,6 +5,7 @@
 #ifndef WEIR_TESTS_SUPPORT_STORAGE_H
 #define WEIR_TESTS_SUPPORT_STORAGE_H
 
+#include "support/store.h"
 #include "weir/runs.h"
 
 typedef struct test_storage {
@@ -33,12 +34,5 @@ bool test_storage_has(const test_storage *storage, const char *name);
 void test_storage_sql(const test_storage *storage, const char *script);
 // The first column of the first row as text; "" for NULL or no row. Good until the next call.
 const char *test_storage_value(const test_storage *storage, const char *sql);
-
-// Fails the test with the error's sentence unless code == WEIR_OK.
-#define test_ok(call, err) test_check_code((call), WEIR_OK, #call, (err), __FILE__, __LINE__)
-// The same for an error that is expected.
-#define test_code(call, wanted, err) test_check_code((call), (wanted), #call, (err), __FILE__, __LINE__)
-void test_check_code(int code, int wanted, const char *call, const weir_error *err, const char *file,
-                     int line);
 
 #endif
