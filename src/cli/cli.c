@@ -5,6 +5,7 @@
 // command ("runs list").
 #include "cli/cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,8 +22,10 @@
 enum { quote_size = 128, help_column = 26, help_column_commands = 16, names_max = 32 };
 
 static const weir__command *const commands[] = {
-    &weir__command_stats,
-    &weir__command_version,
+    &weir__command_run,          &weir__command_runs_list,   &weir__command_runs_show,
+    &weir__command_runs_logs,    &weir__command_runs_cancel, &weir__command_runs_delete,
+    &weir__command_runs_cleanup, &weir__command_runs_repair, &weir__command_serve,
+    &weir__command_stats,        &weir__command_version,
 };
 enum { commands_count = sizeof commands / sizeof commands[0] };
 
@@ -33,7 +36,6 @@ typedef struct group {
 
 static const group groups[] = {
     {"runs", "look at recorded runs, follow, cancel and clean them up"},
-    {"bench", "measure this machine's disk"},
 };
 enum { groups_count = sizeof groups / sizeof groups[0] };
 
@@ -123,12 +125,18 @@ static void help_options(weir__screen *out, weir__options options)
         help_option(out, &options.items[i]);
 }
 
+// A summary, which is written to stand in a list, as a sentence.
+static void help_sentence(weir__screen *out, const char *summary)
+{
+    weir__screen_printf(out, "%c%s.\n", toupper((unsigned char)summary[0]), summary + 1);
+}
+
 static void help_command(weir__screen *out, const weir__command *command)
 {
     weir__screen_styled(out, WEIR__STYLE_BOLD, "Usage:");
     weir__screen_printf(out, " weir %s [OPTIONS]%s%s\n\n", command->name,
                         command->operands[0] != '\0' ? " " : "", command->operands);
-    weir__screen_printf(out, "%s\n", command->summary);
+    help_sentence(out, command->summary);
     if (command->about != NULL) {
         weir__screen_add(out, "\n");
         help_lines(out, command->about, 0);
@@ -173,7 +181,8 @@ static void help_commands(weir__screen *out, const char *group_name)
 static void help_group(weir__screen *out, const group *found)
 {
     weir__screen_styled(out, WEIR__STYLE_BOLD, "Usage:");
-    weir__screen_printf(out, " weir %s COMMAND [OPTIONS]\n\n%s\n", found->name, found->summary);
+    weir__screen_printf(out, " weir %s COMMAND [OPTIONS]\n\n", found->name);
+    help_sentence(out, found->summary);
     help_commands(out, found->name);
     help_heading(out, "Options");
     help_options(out, weir__common_options);
@@ -304,10 +313,10 @@ static int check_operands(const weir__command *command, const weir__operands *op
 {
     char quoted[quote_size];
     if (operands->count < command->operands_min)
-        return weir__error_set(err, WEIR_INVALID, "weir %s needs %s", command->name, command->operands);
+        return weir__error_set(err, WEIR_INVALID, "%s is missing", command->operands);
     if (operands->count > command->operands_max)
         return weir__error_set(
-            err, WEIR_INVALID, "weir %s does not take \"%s\"", command->name,
+            err, WEIR_INVALID, "\"%s\" is one argument too many",
             weir__visible_quote(operands->items[command->operands_max], quoted, sizeof quoted));
     return WEIR_OK;
 }

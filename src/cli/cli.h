@@ -20,6 +20,8 @@ enum {
     WEIR__EXIT_FAILED = 1,
     WEIR__EXIT_USAGE = 2,
     WEIR__EXIT_TIMEOUT = 124,
+    WEIR__EXIT_NOT_STARTED = 126,
+    WEIR__EXIT_NOT_FOUND = 127,
     WEIR__EXIT_SIGNAL = 128, // and the signal's number
     WEIR__OPERANDS_ANY = 1 << 30,
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/format.h"
+#include "cli/number.h"
 #include "cli/table.h"
 
 int weir__records_open(const char *storage, weir__records_use use, weir_runs **runs, weir_error *err)
@@ -114,8 +115,6 @@ const char *weir__seconds_text(bool known, double seconds, char *text, size_t si
 
 static void print_heading(weir__screen *screen, const char *heading)
 {
-    if (heading == NULL)
-        return;
     weir__screen_add(screen, "\n");
     weir__screen_styled(screen, WEIR__STYLE_BOLD, "%s", heading);
     weir__screen_add(screen, "\n");
@@ -126,12 +125,12 @@ static const char *or_empty(const char *string)
     return string != NULL ? string : "";
 }
 
-void weir__print_steps(weir__screen *screen, const char *heading, const weir_run_step_list *steps)
+void weir__print_steps(weir__screen *screen, const weir_run_step_list *steps)
 {
     weir__table table;
     if (steps->count == 0)
         return;
-    print_heading(screen, heading);
+    print_heading(screen, "Steps");
     weir__table_init(&table, 5,
                      (weir__column[]){{NULL, 0},
                                       {NULL, WEIR__COLUMN_RIGHT},
@@ -155,12 +154,13 @@ void weir__print_steps(weir__screen *screen, const char *heading, const weir_run
     weir__table_fini(&table);
 }
 
-void weir__print_artifacts(weir__screen *screen, const char *heading, const weir_artifact_list *artifacts)
+void weir__print_artifacts(weir__screen *screen, const weir_artifact_list *artifacts,
+                           weir__artifact_paths paths)
 {
     weir__table table;
     if (artifacts->count == 0)
         return;
-    print_heading(screen, heading);
+    print_heading(screen, "Artifacts");
     weir__table_init(&table, 4,
                      (weir__column[]){{NULL, WEIR__COLUMN_ELASTIC},
                                       {NULL, WEIR__COLUMN_RIGHT},
@@ -174,7 +174,8 @@ void weir__print_artifacts(weir__screen *screen, const char *heading, const weir
         weir__table_cell(&table, artifact->exists ? WEIR__STYLE_PLAIN : WEIR__STYLE_WARN, "%s",
                          artifact->exists ? weir__text_string(&size) : "missing");
         weir__table_cell(&table, WEIR__STYLE_PLAIN, "%s", artifact->description);
-        weir__table_cell(&table, WEIR__STYLE_DIM, "%s", artifact->file_path);
+        weir__table_cell(&table, WEIR__STYLE_DIM, "%s",
+                         paths == WEIR__ARTIFACT_PATHS_YES ? artifact->file_path : "");
         weir__text_free(&size);
     }
     weir__table_print(&table, screen);
@@ -187,6 +188,20 @@ bool weir__timed_out(const weir_execution *execution)
            execution->error_message != NULL && strcmp(execution->error_message, "Execution timed out") == 0;
 }
 
+int weir__start_errno(const weir_execution *execution)
+{
+    // The record keeps the words of StepFlow Monitor: "[Errno 2] No such file or directory: './deploy.sh'".
+    static const char words[] = "[Errno ";
+    const char *const message = or_empty(execution->error_message);
+    char digits[8];
+    uint64_t number = 0;
+    if (execution->status != WEIR_RUN_FAILED || strncmp(message, words, sizeof words - 1) != 0)
+        return 0;
+    const char *const first = message + sizeof words - 1;
+    snprintf(digits, sizeof digits, "%.*s", (int)strcspn(first, "]"), first);
+    return weir__number_parse(digits, 1, 4095, &number) ? (int)number : 0;
+}
+
 void weir__outcome(weir__text *text, const weir_execution *execution)
 {
     enum { signals_max = 64 };
@@ -194,6 +209,9 @@ void weir__outcome(weir__text *text, const weir_execution *execution)
     if (weir__timed_out(execution)) {
         weir__text_clear(text);
         weir__text_add(text, "timed out");
+    } else if (weir__start_errno(execution) != 0) {
+        weir__text_clear(text);
+        weir__text_add(text, "could not be started");
     } else if (execution->has_exit_code && execution->exit_code < 0 && execution->exit_code >= -signals_max) {
         const int number = (int)-execution->exit_code;
         const char *const name = sigabbrev_np(number);

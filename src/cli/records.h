@@ -39,13 +39,22 @@ const char *weir__time_text(weir_local_us time, char text[WEIR_LOCAL_TEXT_SIZE])
 // "0.4 s" into a buffer; "-" when it never started.
 const char *weir__seconds_text(bool known, double seconds, char *text, size_t size);
 
-// Tables with a margin; `heading` is left out when NULL.
-void weir__print_steps(weir__screen *screen, const char *heading, const weir_run_step_list *steps);
-void weir__print_artifacts(weir__screen *screen, const char *heading, const weir_artifact_list *artifacts);
+// A heading and a table with a margin; nothing when there is nothing.
+void weir__print_steps(weir__screen *screen, const weir_run_step_list *steps);
+
+typedef enum weir__artifact_paths {
+    WEIR__ARTIFACT_PATHS_NO,
+    WEIR__ARTIFACT_PATHS_YES, // where the stored copies are
+} weir__artifact_paths;
+
+void weir__print_artifacts(weir__screen *screen, const weir_artifact_list *artifacts,
+                           weir__artifact_paths paths);
 
 // "completed", "failed with exit code 3", "killed by signal 9 (Killed)", "timed out", …
 void weir__outcome(weir__text *text, const weir_execution *execution);
 bool weir__timed_out(const weir_execution *execution);
+// The errno when the command could not be started at all, else 0.
+int weir__start_errno(const weir_execution *execution);
 
 // {"execution":{…},"steps":[…],"artifacts":[…]} without the braces.
 void weir__detail_json(weir__screen *screen, const weir_run_detail *detail);

@@ -125,19 +125,28 @@ static void find_user(char name[user_size])
         snprintf(name, user_size, "%u", (unsigned)geteuid());
 }
 
+// Where the script runs, absolute, because the record is read from elsewhere. A directory that is not there is left to
+// the engine, which records the failure.
+static char *find_directory(const char *given)
+{
+    char *const absolute = realpath(given != NULL ? given : ".", NULL);
+    return absolute != NULL || given == NULL ? absolute : strdup(given);
+}
+
 static int start(running *r, const weir__operands *operands, weir_error *err)
 {
     char user[user_size];
     const char *environment[WEIR__LIST_MAX + 1] = {NULL};
     weir__text tags = {0};
     weir_execution execution = {0};
+    char *const directory = find_directory(r->values->cwd);
     find_user(user);
     tags_json(&r->values->tags, &tags);
     memcpy(environment, r->values->environment.items, r->values->environment.count * sizeof *environment);
     const weir_run_request request = {
         .name = r->values->name != NULL ? r->values->name : "",
         .argv = (const char *const *)operands->items,
-        .working_directory = r->values->cwd,
+        .working_directory = directory,
         .environment = environment,
         .timeout_ms = r->values->timeout_ms,
         .tags_json = weir__text_string(&tags),
@@ -148,6 +157,7 @@ static int start(running *r, const weir__operands *operands, weir_error *err)
     r->ended = code == WEIR_OK && weir_run_status_is_final(execution.status);
     weir_execution_free(&execution);
     weir__text_free(&tags);
+    free(directory);
     return code;
 }
 
@@ -238,6 +248,8 @@ static int exit_status(const running *r, const weir_execution *execution)
         return WEIR__EXIT_TIMEOUT;
     if (execution->status == WEIR_RUN_COMPLETED)
         return WEIR__EXIT_FINE;
+    if (weir__start_errno(execution) != 0)
+        return weir__start_errno(execution) == ENOENT ? WEIR__EXIT_NOT_FOUND : WEIR__EXIT_NOT_STARTED;
     if (!execution->has_exit_code || execution->exit_code == 0)
         return WEIR__EXIT_FAILED;
     const int64_t code =
@@ -329,6 +341,8 @@ const weir__command weir__command_run = {
              "was slow; the last is\n"
              "summary, with \"storage\", \"execution\", \"steps\" and \"artifacts\".",
     .statuses = "124   it ran into --timeout\n"
+                "126   the command could not be started\n"
+                "127   there is no such command or directory\n"
                 "128+N signal N ended it, 130 after Ctrl-C\n"
                 "other what the command exited with",
     .examples = "weir run -- ./deploy.sh --fast\n"

@@ -125,8 +125,8 @@ static void print_detail(weir__screen *screen, const weir_run_detail *detail)
         print_field(screen, "error", execution->error_message);
     print_object(screen, "environment", execution->environment_json);
     print_object(screen, "metadata", execution->metadata_json);
-    weir__print_steps(screen, "Steps", &detail->steps);
-    weir__print_artifacts(screen, "Artifacts", &detail->artifacts);
+    weir__print_steps(screen, &detail->steps);
+    weir__print_artifacts(screen, &detail->artifacts, WEIR__ARTIFACT_PATHS_YES);
 }
 
 static int runs_show(weir__cli *cli, const weir__command *command, void *values,

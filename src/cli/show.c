@@ -84,15 +84,16 @@ void weir__show_draw(weir__show *show, uint64_t now_ns)
         return;
     weir__screen *const screen = show->screen;
     weir__text elapsed = {0};
-    const char *const name = show->cancelling ? "cancelling"
-                             : show->waiting  ? "waiting for its turn"
-                             : show->in_step  ? show->step_name
-                                              : "running";
+    const char *const name = show->interrupts > 1    ? "killing"
+                             : show->interrupts == 1 ? "cancelling (Ctrl-C again to kill)"
+                             : show->waiting         ? "waiting for its turn"
+                             : show->in_step         ? show->step_name
+                                                     : "running";
     weir__show_erase(show);
     format_elapsed(show, now_ns, &elapsed);
     size_t used = 4;
     weir__screen_add(screen, "  ");
-    weir__screen_styled(screen, show->cancelling ? WEIR__STYLE_WARN : WEIR__STYLE_ACTIVE, "%s",
+    weir__screen_styled(screen, show->interrupts > 0 ? WEIR__STYLE_WARN : WEIR__STYLE_ACTIVE, "%s",
                         spinner(show));
     weir__screen_add(screen, " ");
     const size_t for_name = left_in_row(show, used + elapsed.size);
@@ -113,40 +114,42 @@ void weir__show_draw(weir__show *show, uint64_t now_ns)
 
 void weir__show_cancelling(weir__show *show, int count)
 {
-    const char *const what = count == 1 ? "cancelling; again to kill" : "killing";
-    show->cancelling = true;
-    if (show->mode == WEIR__SHOW_JSON)
-        return;
-    weir__show_erase(show);
-    weir__screen_styled(show->screen, WEIR__STYLE_WARN, "  %s", what);
-    weir__screen_add(show->screen, "\n");
+    show->interrupts = count;
+    if (show->mode == WEIR__SHOW_PLAIN)
+        weir__screen_printf(show->screen, "%s\n",
+                            count == 1 ? "cancelling; a second signal kills it" : "killing");
 }
 
 // ------------------------------------------------------------------------------------------- what happens
 
-// Lines of text from elsewhere: live ones are cut to the screen, plain ones never.
+// Says whose lines follow, when that is another step than before.
+static void print_log_heading(weir__show *show, const weir_run_step *step)
+{
+    weir__screen *const screen = show->screen;
+    if (show->mode != WEIR__SHOW_LIVE || step->id == NULL || strcmp(step->id, show->headed) == 0)
+        return;
+    snprintf(show->headed, sizeof show->headed, "%s", step->id);
+    weir__screen_style(screen, WEIR__STYLE_BOLD);
+    weir__screen_printf(screen, "  %s ", weir__screen_glyph(screen, "\u25b8", ">"));
+    weir__screen_visible(screen, step->name, left_in_row(show, 4));
+    weir__screen_style(screen, WEIR__STYLE_PLAIN);
+    weir__screen_add(screen, "\n");
+}
+
 static void print_logs(weir__show *show, const weir__event *event)
 {
     weir__screen *const screen = show->screen;
+    const bool outside = event->step.id == NULL;
+    const char *const bar = show->mode == WEIR__SHOW_LIVE ? weir__screen_glyph(screen, "\u2502", "|") : "|";
     if (show->quiet) {
         if (show->mode == WEIR__SHOW_LIVE && event->lines_count > 0)
             snprintf(show->last, sizeof show->last, "%s", event->lines[event->lines_count - 1].content);
         return;
     }
-    if (show->mode == WEIR__SHOW_LIVE && show->in_step && !show->headed) {
-        weir__screen_add(screen, "  ");
-        weir__screen_style(screen, WEIR__STYLE_BOLD);
-        weir__screen_add(screen, weir__screen_glyph(screen, "\u25b8 ", "> "));
-        weir__screen_visible(screen, show->step_name != NULL ? show->step_name : "", left_in_row(show, 4));
-        weir__screen_style(screen, WEIR__STYLE_PLAIN);
-        weir__screen_add(screen, "\n");
-        show->headed = true;
-    }
+    print_log_heading(show, &event->step);
     for (size_t i = 0; i < event->lines_count; i++) {
         weir__screen_style(screen, WEIR__STYLE_DIM);
-        weir__screen_add(screen, show->mode == WEIR__SHOW_LIVE
-                                     ? weir__screen_glyph(screen, "    \u2502 ", "    | ")
-                                     : "  | ");
+        weir__screen_printf(screen, "%s%s ", show->mode == WEIR__SHOW_LIVE && !outside ? "    " : "  ", bar);
         weir__screen_visible(screen, event->lines[i].content, WEIR__COLUMNS_ALL);
         weir__screen_style(screen, WEIR__STYLE_PLAIN);
         weir__screen_add(screen, "\n");
@@ -178,7 +181,6 @@ static void step_started(weir__show *show, const weir_run_step *step, uint64_t n
     show->step_name = strdup(step->name);
     show->step_start_ns = now_ns;
     show->in_step = true;
-    show->headed = false;
     show->estimate_s = step->has_estimated_duration ? step->estimated_duration : 0;
     show->last[0] = '\0';
     if (show->mode == WEIR__SHOW_PLAIN) {
@@ -216,7 +218,6 @@ static void step_ended(weir__show *show, const weir_run_step *step)
     }
     weir__screen_add(screen, "\n");
     show->in_step = false;
-    show->headed = false;
     show->last[0] = '\0';
 }
 
@@ -349,7 +350,7 @@ static void print_outcome(weir__screen *screen, const weir_run_detail *detail)
     weir__screen_printf(screen, "%s ", weir__status_glyph(screen, execution->status));
     weir__screen_visible(screen, weir__text_string(&outcome), WEIR__COLUMNS_ALL);
     weir__screen_style(screen, WEIR__STYLE_PLAIN);
-    if (weir_execution_duration(execution, 0, &seconds))
+    if (weir__start_errno(execution) == 0 && weir_execution_duration(execution, 0, &seconds))
         weir__screen_printf(screen, " %s %s", execution->status == WEIR_RUN_COMPLETED ? "in" : "after",
                             weir__seconds_text(true, seconds, text, sizeof text));
     add_counted(screen, detail->steps.count, "step");
@@ -378,8 +379,8 @@ void weir__show_summary(weir__show *show, const weir_run_detail *detail, const c
         return;
     }
     if (show->lines_shown) { // what was shown of the steps may have scrolled away
-        weir__print_steps(screen, "Steps", &detail->steps);
-        weir__print_artifacts(screen, "Artifacts", &detail->artifacts);
+        weir__print_steps(screen, &detail->steps);
+        weir__print_artifacts(screen, &detail->artifacts, WEIR__ARTIFACT_PATHS_NO);
     }
     weir__screen_add(screen, "\n");
     print_outcome(screen, detail);

@@ -31,21 +31,21 @@ enum { WEIR__SHOW_FRAME_MS = 100, WEIR__SHOW_LAST_SIZE = 512 };
 typedef struct weir__show {
     weir__screen *screen;
     weir__show_mode mode;
-    bool quiet;                      // no log lines
-    bool drawn;                      // live: the line at the cursor is ours
-    bool began;                      // the first line was printed
-    bool running;                    // between the beginning and the end
-    bool waiting;                    // for its turn
-    bool in_step;                    // a step is open
-    bool headed;                     // its heading was printed
-    bool lines_shown;                // some log line was printed
-    bool cancelling;                 // Ctrl-C was pressed
-    uint64_t frame;                  // counts redraws
-    uint64_t run_start_ns;           // when it began
-    uint64_t step_start_ns;          // when the open step began
-    double estimate_s;               // the open step's estimated duration, 0: none
-    char *step_name;                 // the open step's
-    char last[WEIR__SHOW_LAST_SIZE]; // quiet: the last log line
+    bool quiet;                          // no log lines
+    bool drawn;                          // live: the line at the cursor is ours
+    bool began;                          // the first line was printed
+    bool running;                        // between the beginning and the end
+    bool waiting;                        // for its turn
+    bool in_step;                        // a step is open
+    bool lines_shown;                    // some log line was printed
+    int interrupts;                      // how often Ctrl-C was pressed
+    uint64_t frame;                      // counts redraws
+    uint64_t run_start_ns;               // when it began
+    uint64_t step_start_ns;              // when the open step began
+    double estimate_s;                   // the open step's estimated duration, 0: none
+    char headed[WEIR_ID_LENGTH_MAX + 1]; // live: id of the step whose heading stands above the lines
+    char *step_name;                     // the open step's
+    char last[WEIR__SHOW_LAST_SIZE];     // quiet: the last log line
 } weir__show;
 
 void weir__show_init(weir__show *show, weir__screen *screen, weir__show_mode mode, bool quiet);

@@ -94,30 +94,33 @@ static void pad(weir__screen *screen, size_t columns)
     weir__screen_printf(screen, "%*s", (int)columns, "");
 }
 
-// One cell with its padding; the last of a row gets none behind it.
-static void print_cell(weir__screen *screen, const weir__cell *cell, size_t width, bool right, bool last)
+// One cell. `*owed` is the padding that belongs before it and is only written when something follows, so that no row ends
+// in blanks.
+static void print_cell(weir__screen *screen, const weir__cell *cell, size_t width, bool right, size_t *owed)
 {
     const size_t needed = columns_of(cell->text, screen);
     const size_t rest = needed < width ? width - needed : 0;
-    if (right)
-        pad(screen, rest);
+    if (needed == 0) {
+        *owed += width + gap;
+        return;
+    }
+    pad(screen, *owed + (right ? rest : 0));
+    *owed = gap + (right ? 0 : rest);
     if (cell->style != WEIR__STYLE_PLAIN)
         weir__screen_style(screen, cell->style);
     weir__screen_visible(screen, cell->text, width);
     if (cell->style != WEIR__STYLE_PLAIN)
         weir__screen_style(screen, WEIR__STYLE_PLAIN);
-    if (!last)
-        pad(screen, (right ? 0 : rest) + gap);
 }
 
 static void print_titles(const weir__table *table, weir__screen *screen, const size_t *widths)
 {
+    size_t owed = 0;
     for (size_t c = 0; c < table->columns_count; c++) {
         char title[32];
         snprintf(title, sizeof title, "%s", table->columns[c].title);
         const weir__cell cell = {title, WEIR__STYLE_BOLD};
-        print_cell(screen, &cell, widths[c], (table->columns[c].flags & WEIR__COLUMN_RIGHT) != 0,
-                   c + 1 == table->columns_count);
+        print_cell(screen, &cell, widths[c], (table->columns[c].flags & WEIR__COLUMN_RIGHT) != 0, &owed);
     }
     weir__screen_add(screen, "\n");
 }
@@ -125,6 +128,7 @@ static void print_titles(const weir__table *table, weir__screen *screen, const s
 void weir__table_print(const weir__table *table, weir__screen *screen)
 {
     size_t widths[WEIR__TABLE_COLUMNS_MAX] = {0};
+    size_t owed = 0;
     screen->text.failed |= table->failed;
     measure(table, screen, widths);
     if (table->columns[0].title != NULL)
@@ -132,8 +136,10 @@ void weir__table_print(const weir__table *table, weir__screen *screen)
     for (size_t i = 0; i < table->cells_count; i++) {
         const size_t c = i % table->columns_count;
         print_cell(screen, &table->cells[i], widths[c], (table->columns[c].flags & WEIR__COLUMN_RIGHT) != 0,
-                   c + 1 == table->columns_count);
-        if (c + 1 == table->columns_count)
-            weir__screen_add(screen, "\n");
+                   &owed);
+        if (c + 1 < table->columns_count)
+            continue;
+        owed = 0;
+        weir__screen_add(screen, "\n");
     }
 }
