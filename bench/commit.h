@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// `weir bench commit`, inside: the rows of its table, what a round of one measures, and who does what.
+//
+//   commit.c   the rows, the rounds, from one to the other     options.c  its command line
+//   peers.c    plain SQLite                                    clients.c  Weir
+//   crew.c     threads that work for a measured time           place.c    files: made, looked into, removed
+//   report.c   medians, ratios, text and JSON                  slow.c     the VFS of --sync-delay-us
+//
+// Everybody writes the same rows with the same statement into the same table of a fresh database, with pages
+// of PAGE_BYTES, a page cache of CACHE_KIB and checkpoints on: SQLite's own at 1000 pages, Weir's its own
+// way.
+#ifndef WEIR_BENCH_COMMIT_H
+#define WEIR_BENCH_COMMIT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "bench/crew.h"
+
+enum {
+    WEIR__BENCH_ROWS = 9,
+    WEIR__BENCH_ROUNDS_MAX = 100,
+    WEIR__BENCH_PAGE_BYTES = 4096,
+    WEIR__BENCH_CACHE_KIB = 8192,
+    WEIR__BENCH_BULK_ROWS = 1000,
+    WEIR__BENCH_BATCH_JOBS = 32, // of weir_inflight_8x64: two such batches are in flight
+    WEIR__BENCH_TIME_LIMIT_S = 38,
+};
+
+#define WEIR__BENCH_INSERT "INSERT INTO event(value, note) VALUES ($1, $2)"
+#define WEIR__BENCH_NOTE "a row of the benchmark"
+
+typedef struct weir__bench_options {
+    uint32_t sync_delay_us;
+    const char *directory; // in which a fresh one is made; NULL: here, or else $TMPDIR
+    uint64_t window_ns;    // measured time of a row in a round
+    unsigned rounds;
+    bool time_limit; // neither of the two was given: keep the whole run within WEIR__BENCH_TIME_LIMIT_S
+    bool chosen[WEIR__BENCH_ROWS];
+    bool json;
+    bool help;
+} weir__bench_options;
+
+// What one round of one row measured.
+typedef struct weir__bench_round {
+    double rows_per_s;
+    uint64_t p50_ns, p99_ns, p999_ns, max_ns;
+    uint64_t gave_up;
+    uint64_t group_jobs_p50; // Weir only
+} weir__bench_round;
+
+typedef struct weir__bench_row weir__bench_row;
+
+// What a round needs to know.
+typedef struct weir__bench_task {
+    const weir__bench_row *row;
+    const char *database; // exists, with the table and its journal mode
+    const char *vfs;      // for SQLite; NULL for the default
+    uint32_t sync_delay_us;
+    uint64_t window_ns;
+    const sigset_t *signals;
+    int signal_number; // the one that stopped the round
+} weir__bench_task;
+
+// Runs one round and fills `crew` (to be ended by the caller, also after an error) and `round`.
+typedef int weir__bench_run(weir__bench_task *task, weir__crew *crew, weir__bench_round *round,
+                            weir_error *err);
+
+struct weir__bench_row {
+    const char *name;
+    const char *about; // what it measures, at most 58 columns
+    weir__bench_run *run;
+    weir__crew_work *work;
+    unsigned threads;
+    bool rollback_journal;         // else WAL
+    bool normal;                   // synchronous=NORMAL, else FULL
+    unsigned rows_per_transaction; // that the caller asks for: what one latency is about
+};
+
+extern const weir__bench_row weir__bench_rows[WEIR__BENCH_ROWS];
+
+typedef struct weir__bench_results {
+    weir__bench_round rounds[WEIR__BENCH_ROWS][WEIR__BENCH_ROUNDS_MAX];
+    unsigned rounds_done; // by every chosen row
+    bool cut_short;       // fewer than asked for, because of the time limit
+    unsigned cores;
+    weir__fs_kind fs_kind;
+    uint64_t sync_ns; // median of a 4 KiB write and its fdatasync, here
+} weir__bench_results;
+
+// ---- options.c
+// Fills `options`; WEIR_INVALID with a sentence for a wrong line.
+int weir__bench_options_read(int argc, char **argv, weir__bench_options *options, weir_error *err);
+void weir__bench_help(FILE *out);
+
+// ---- place.c
+// A fresh directory in options->directory or the default place; *directory is freed by the caller.
+int weir__bench_place_make(const weir__bench_options *options, char **directory, weir_error *err);
+// The median time of a write of 4 KiB and its fdatasync in the directory.
+int weir__bench_place_time_sync(const char *directory, uint64_t *sync_ns, weir_error *err);
+// An empty database with the table.
+int weir__bench_database_make(const char *path, bool rollback_journal, weir_error *err);
+// WEIR_CORRUPT when the rows that the crew had acknowledged are not exactly those in the database.
+int weir__bench_database_verify(const char *path, const char *row_name, const weir__crew *crew,
+                                weir_error *err);
+int weir__bench_database_remove(const char *path, weir_error *err);
+
+// ---- peers.c, clients.c
+weir__bench_run weir__peer_run;
+weir__crew_work weir__peer_one_by_one, weir__peer_in_turns, weir__peer_bulk;
+weir__bench_run weir__client_run;
+weir__crew_work weir__client_blocking, weir__client_in_flight;
+
+// ---- slow.c
+// A VFS for SQLite that waits before every sync; *name is NULL when there is nothing to wait for. Every
+// connection must be closed before it ends.
+typedef struct weir__vfs weir__vfs;
+int weir__bench_slow_open(uint32_t sync_delay_us, weir__vfs **vfs, const char **name, weir_error *err);
+void weir__bench_slow_close(weir__vfs *vfs);
+
+// ---- report.c
+void weir__bench_round_fill(const weir__crew *crew, weir__bench_round *round);
+void weir__bench_report_text(const weir__bench_options *options, const weir__bench_results *results,
+                             weir__text *out);
+void weir__bench_report_json(const weir__bench_options *options, const weir__bench_results *results,
+                             weir__text *out);
+
+#endif
