@@ -324,9 +324,10 @@ typedef void weir_run_started_fn(void *context, const weir_error *result, const 
 int weir_runs_start_async(weir_runs *runs, const weir_run_request *request, weir_run_started_fn *started,
                           void *context, weir_error *err);
 
-// Asks for the end of a run: SIGTERM to its process group, SIGKILL after cancel_grace_ms. Returns when the
-// request is with the engine, not when the run has ended. A run of another process is cancelled through that
-// process, which notices within a second. NOTFOUND: no such run, or it has ended.
+// Asks for the end of a run: SIGTERM to its process group, SIGKILL after cancel_grace_ms, or at once when a run of
+// this process is cancelled a second time. Returns when the request is with the engine, not when the run has ended. A
+// run of another process is cancelled through that process, which notices within a second. NOTFOUND: no such run, or
+// it has ended.
 int weir_runs_cancel(weir_runs *runs, const char *id, weir_error *err);
 
 // Waits until a run has ended and its end is committed; works for runs of other processes too. `deadline_ms`

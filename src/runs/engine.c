@@ -80,7 +80,7 @@ static void receive_run(weir__runs_engine *engine, weir__run *run)
     weir__run_touch(run);
 }
 
-static weir__run *find_active_locked(weir__runs_engine *engine, const char *id)
+weir__run *weir__engine_find_locked(weir__runs_engine *engine, const char *id)
 {
     weir__run *run;
     TAILQ_FOREACH(run, &engine->active, active_link)
@@ -95,10 +95,13 @@ static void receive_cancels(weir__runs_engine *engine, char **ids, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         pthread_mutex_lock(&engine->lock);
-        weir__run *const run = find_active_locked(engine, ids[i]);
+        weir__run *const run = weir__engine_find_locked(engine, ids[i]);
+        const bool again = run != NULL && run->cancels > 1;
         pthread_mutex_unlock(&engine->lock);
         if (run != NULL) // only this thread takes runs out of the list
             weir__run_stop(run, WEIR__STOP_CANCEL, "cancelled");
+        if (again)
+            weir__run_hurry(run);
         free(ids[i]);
     }
     free(ids);

@@ -177,6 +177,7 @@ struct weir__run {
 
     weir__stop stop;
     char *stop_message;
+    unsigned cancels; // weir_runs_cancel for it, under engine->lock
     uint64_t kill_ns;
     bool killed, group_gone;
 
@@ -246,6 +247,8 @@ struct weir__runs_engine {
     uint64_t now_ns;               // when this turn began
 };
 
+// Any thread: the run that is pending or running here, NULL when there is none. With the lock held.
+weir__run *weir__engine_find_locked(weir__runs_engine *engine, const char *id);
 // Any thread: makes the loop look at its inbox. With the lock held.
 void weir__engine_wake_locked(weir__runs_engine *engine);
 
@@ -257,6 +260,8 @@ void weir__run_touch(weir__run *run);   // it will be advanced in this turn
 void weir__run_advance(weir__run *run); // does what is due and sets its timer
 void weir__run_start(weir__run *run);   // QUEUED -> RUNNING or ENDING
 void weir__run_stop(weir__run *run, weir__stop reason, const char *message);
+// It was asked to stop and is asked again: does not wait for the end of its grace.
+void weir__run_hurry(weir__run *run);
 void weir__run_output_ready(weir__run *run);
 void weir__run_process_ended(weir__run *run);
 void weir__run_answer(weir__run *run, const weir_error *result, const weir_execution *execution);

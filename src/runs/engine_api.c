@@ -105,17 +105,6 @@ int weir_runs_start(weir_runs *runs, const weir_run_request *request, char id[WE
     return rc;
 }
 
-static bool is_active_locked(weir__runs_engine *engine, const char *id)
-{
-    weir__run *run;
-    TAILQ_FOREACH(run, &engine->active, active_link)
-    {
-        if (strcmp(run->id, id) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int push_cancel_locked(weir__runs_engine *engine, const char *id, weir_error *err)
 {
     char *const copy = strdup(id);
@@ -143,9 +132,12 @@ int weir_runs_cancel(weir_runs *runs, const char *id, weir_error *err)
     int rc = WEIR_OK;
     if (engine != NULL) {
         pthread_mutex_lock(&engine->lock);
-        ours = is_active_locked(engine, id);
-        if (ours)
+        weir__run *const run = weir__engine_find_locked(engine, id);
+        ours = run != NULL;
+        if (ours) {
+            run->cancels++;
             rc = push_cancel_locked(engine, id, err);
+        }
         pthread_mutex_unlock(&engine->lock);
     }
     return ours ? rc : weir__runs_request_cancel(runs, id, err);
@@ -167,7 +159,7 @@ static void wait_while_active(weir__runs_engine *engine, const char *id, uint64_
     if (engine == NULL)
         return;
     pthread_mutex_lock(&engine->lock);
-    while (is_active_locked(engine, id) && !engine->over &&
+    while (weir__engine_find_locked(engine, id) != NULL && !engine->over &&
            weir__clock_now_ns(weir__clock_system()) < until_ns)
         (void)weir__cond_wait_until(weir__clock_system(), &engine->changed, &engine->lock, until_ns);
     pthread_mutex_unlock(&engine->lock);

@@ -233,6 +233,14 @@ void weir__run_stop(weir__run *run, weir__stop reason, const char *message)
     (void)kill(-run->pid, SIGCONT); // a stopped process gets its SIGTERM only then
 }
 
+void weir__run_hurry(weir__run *run)
+{
+    if (run->stop == WEIR__STOP_NONE || run->phase != WEIR__PHASE_RUNNING)
+        return;
+    weir__run_touch(run);
+    run->kill_ns = run->engine->now_ns;
+}
+
 // Looks whether the group has vanished, and helps when its grace is over.
 static void group_look(weir__run *run)
 {

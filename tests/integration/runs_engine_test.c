@@ -611,6 +611,23 @@ static void who_ignores_sigterm_gets_sigkill(void **state)
     weir_run_detail_free(&detail);
 }
 
+// With a grace that this test would not outlive.
+static void who_is_cancelled_again_gets_sigkill_at_once(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    weir_run_detail detail;
+    open_runs(here, &(weir_runs_config){.cancel_grace_ms = 600000});
+    write_fifo(here->directory, "never");
+    start(here, "trap '' TERM; echo $$ > pid; while :; do read line < never; done", 0, id);
+    (void)number_in(here, "pid");
+    assert_int_equal(weir_runs_cancel(here->runs, id, NULL), WEIR_OK);
+    assert_int_equal(weir_runs_cancel(here->runs, id, NULL), WEIR_OK);
+    finish(here, id, &detail);
+    assert_execution(&detail, "cancelled:-9::0/0");
+    weir_run_detail_free(&detail);
+}
+
 // The leader ends on SIGTERM, its child does not: the group is what counts.
 static void a_child_that_ignores_sigterm_is_ended_too(void **state)
 {
@@ -1010,6 +1027,7 @@ int main(void)
         TEST(a_critical_exit_keeps_its_code),
         TEST(cancel_ends_the_whole_group),
         TEST(who_ignores_sigterm_gets_sigkill),
+        TEST(who_is_cancelled_again_gets_sigkill_at_once),
         TEST(a_child_that_ignores_sigterm_is_ended_too),
         TEST(a_child_that_holds_the_pipe_does_not_hold_the_run),
         TEST(waiting_for_eof_is_a_choice),
