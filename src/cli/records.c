@@ -142,7 +142,7 @@ void weir__print_steps(weir__screen *screen, const weir_run_step_list *steps)
         char text[32];
         double seconds = 0;
         const bool known = weir_run_step_duration(step, 0, &seconds);
-        weir__table_cell(&table, weir__status_style(step->status), " %s",
+        weir__table_cell(&table, weir__status_style(step->status), "  %s",
                          weir__status_glyph(screen, step->status));
         weir__table_cell(&table, WEIR__STYLE_DIM, "%" PRIi64, step->index + 1);
         weir__table_cell(&table, WEIR__STYLE_PLAIN, "%s", step->name);

@@ -94,8 +94,8 @@ static void pad(weir__screen *screen, size_t columns)
     weir__screen_printf(screen, "%*s", (int)columns, "");
 }
 
-// One cell. `*owed` is the padding that belongs before it and is only written when something follows, so that no row ends
-// in blanks.
+// One cell. `*owed` is the padding that belongs before it; it is only written when something follows, so that no row
+// ends in blanks.
 static void print_cell(weir__screen *screen, const weir__cell *cell, size_t width, bool right, size_t *owed)
 {
     const size_t needed = columns_of(cell->text, screen);
