@@ -305,7 +305,7 @@ static void file_settle(weir__log_file *file, size_t offset_before, bool sync, i
     const bool dirty = file->pending.size > 0 || file->writing.size > 0;
     if (rc != WEIR_OK && dirty && logs->closing)
         give_up(file);
-    else if (rc != WEIR_OK && dirty)
+    else if (rc != WEIR_OK && dirty && !file->flush_wanted)
         queue_put(file, QUEUE_FAILING);
     else
         queue_as_needed(file);
@@ -334,7 +334,8 @@ static void file_round(weir__log_file *file)
         file->pending_lines = 0;
     }
     // A flush covers what was appended before it; what is pending behind a failed write is not in reach yet.
-    const bool sync = file->flush_wanted && file->pending.size == 0;
+    const bool wanted = file->flush_wanted;
+    const bool sync = wanted && file->pending.size == 0;
     const size_t offset_before = file->offset;
     pthread_mutex_unlock(&logs->lock);
 
@@ -342,8 +343,8 @@ static void file_round(weir__log_file *file)
     const int rc = file_work(file, sync, &err);
 
     pthread_mutex_lock(&logs->lock);
-    // A flush whose lines cannot even be written has failed too.
-    file_settle(file, offset_before, sync || (rc != WEIR_OK && file->flush_wanted), rc, &err);
+    // A flush whose lines cannot even be written has failed too, unless it was asked for only meanwhile.
+    file_settle(file, offset_before, sync || (rc != WEIR_OK && wanted), rc, &err);
 }
 
 static void *thread_main(void *argument)
