@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+//
+// Artifacts: copying, sources that are none, and what may be downloaded.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runs/runs.h"
+#include "support/storage.h"
+
+static test_storage storage;
+static weir_error err;
+static weir_artifact artifact;
+
+#define ID "11111111-2222-4333-8444-555555555555"
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_storage_init(&storage);
+    test_storage_open(&storage, NULL);
+    expect_ok(weir_artifact_init(&artifact, "e", &err), &err);
+    expect_ok(weir__replace_string(&artifact.id, ID, &err), &err);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    weir_artifact_free(&artifact);
+    test_storage_fini(&storage);
+    return 0;
+}
+
+static void set_source(const char *name)
+{
+    expect_ok(weir__replace_string(&artifact.file_path, test_storage_at(&storage, name), &err), &err);
+}
+
+// A stored artifact, content "hello", from source/<name>.
+static void store_hello(const char *name)
+{
+    char source[300];
+    snprintf(source, sizeof source, "source/%s", name);
+    test_storage_put(&storage, source, "hello", 5);
+    set_source(source);
+    expect_ok(weir_runs_save_artifact(storage.runs, &artifact, &err), &err);
+}
+
+static void test_copy(void **state)
+{
+    struct stat from;
+    struct stat to;
+    (void)state;
+    test_storage_put(&storage, "source/report.JSON", "{}", 2);
+    assert_int_equal(chmod(test_storage_at(&storage, "source/report.JSON"), 0640), 0);
+    const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, test_storage_at(&storage, "source/report.JSON"), times, 0), 0);
+    set_source("source/report.JSON");
+    expect_ok(weir_runs_save_artifact(storage.runs, &artifact, &err), &err);
+    assert_string_equal(artifact.file_path, test_storage_at(&storage, "artifacts/e/" ID "_report.JSON"));
+    assert_string_equal(artifact.file_name, "report.JSON");
+    assert_string_equal(artifact.name, "report.JSON");
+    assert_string_equal(artifact.mime_type, "application/json");
+    assert_int_equal(artifact.file_size, 2);
+    assert_true(artifact.exists);
+    assert_int_equal(stat(test_storage_at(&storage, "source/report.JSON"), &from), 0);
+    assert_int_equal(stat(artifact.file_path, &to), 0);
+    assert_int_equal(to.st_mode, from.st_mode);
+    assert_int_equal(to.st_mtim.tv_sec, 1000000000);
+    assert_string_equal(test_storage_value(&storage, "SELECT file_path FROM artifacts"), artifact.file_path);
+}
+
+static void test_second_save_does_not_copy(void **state)
+{
+    struct stat first;
+    struct stat second;
+    (void)state;
+    store_hello("a.txt");
+    char *const path = strdup(artifact.file_path);
+    assert_int_equal(stat(path, &first), 0);
+    expect_ok(weir__replace_string(&artifact.description, "now with words", &err), &err);
+    expect_ok(weir_runs_save_artifact(storage.runs, &artifact, &err), &err);
+    assert_string_equal(artifact.file_path, path);
+    assert_int_equal(stat(path, &second), 0);
+    assert_int_equal(second.st_ino, first.st_ino);
+    assert_string_equal(test_storage_value(&storage, "SELECT count(*) || description FROM artifacts"),
+                        "1now with words");
+    assert_string_equal(artifact.file_name, "a.txt");
+    free(path);
+}
+
+// A storage folder given as a relative path gives relative paths, as the other program writes them.
+static void test_relative_storage(void **state)
+{
+    char *const before = getcwd(NULL, 0);
+    const weir_runs_config config = {.no_engine = true};
+    (void)state;
+    test_storage_close(&storage);
+    assert_int_equal(chdir(storage.root), 0);
+    expect_ok(weir_runs_open("storage/", &config, &storage.runs, &err), &err);
+    store_hello("a.txt");
+    assert_string_equal(artifact.file_path, "storage/artifacts/e/" ID "_a.txt");
+    assert_int_equal(chdir("/"),
+                     0); // the row's path no longer leads anywhere; the copy is found all the same
+    weir_artifact read_back;
+    expect_ok(weir_runs_get_artifact(storage.runs, ID, &read_back, &err), &err);
+    assert_true(read_back.exists);
+    weir_artifact_free(&read_back);
+    int fd = -1;
+    expect_ok(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), &err);
+    close(fd);
+    assert_int_equal(chdir(before), 0);
+    free(before);
+}
+
+static void test_missing_source(void **state)
+{
+    int fd = -1;
+    (void)state;
+    expect_ok(weir__replace_string(&artifact.file_path, "./missing.bin", &err), &err);
+    expect_ok(weir_runs_save_artifact(storage.runs, &artifact, &err), &err);
+    assert_string_equal(test_storage_value(&storage,
+                                           "SELECT name || '|' || file_path || '|' || file_name || '|' || "
+                                           "file_size || '|' || mime_type FROM artifacts"),
+                        "missing.bin|./missing.bin||0|");
+    assert_false(artifact.exists);
+    expect_code(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), WEIR_NOTFOUND, &err);
+    assert_int_equal(err.os_errno, ENOENT);
+    assert_int_equal(fd, -1);
+}
+
+static void test_directory(void **state)
+{
+    (void)state;
+    test_storage_put(&storage, "source/dir/file", "x", 1);
+    set_source("source/dir/");
+    expect_ok(weir_runs_save_artifact(storage.runs, &artifact, &err), &err);
+    assert_string_equal(artifact.name, "dir");
+    assert_string_equal(artifact.artifact_type, "other");
+    assert_string_equal(artifact.metadata_json, "{\"kind\": \"directory\"}");
+    assert_string_equal(artifact.file_path, test_storage_at(&storage, "source/dir/"));
+    assert_true(artifact.exists);
+    assert_false(test_storage_has(&storage, "artifacts/e"));
+    int fd = -1;
+    expect_code(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), WEIR_NOTFOUND, &err);
+}
+
+// The row is there, with its source, and the caller is told.
+static void test_failed_copy(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(test_storage_at(&storage, "pipe"), 0666), 0);
+    set_source("pipe");
+    expect_code(weir_runs_save_artifact(storage.runs, &artifact, &err), WEIR_INVALID, &err);
+    assert_string_equal(test_storage_value(&storage, "SELECT file_path FROM artifacts"),
+                        test_storage_at(&storage, "pipe"));
+    // The folder for the copy cannot be made.
+    assert_int_equal(rmdir(test_storage_at(&storage, "artifacts")), 0);
+    test_storage_put(&storage, "artifacts", "in the way", 10);
+    test_storage_put(&storage, "source/a", "x", 1);
+    set_source("source/a");
+    assert_int_not_equal(weir_runs_save_artifact(storage.runs, &artifact, &err), WEIR_OK);
+    assert_string_equal(test_storage_value(&storage, "SELECT file_path FROM artifacts"),
+                        test_storage_at(&storage, "source/a"));
+}
+
+static void test_long_name(void **state)
+{
+    char name[256];
+    (void)state;
+    memset(name, 'n', 255);
+    memcpy(name + 250, ".json", 6);
+    store_hello(name);
+    assert_string_equal(artifact.file_name, name);
+    assert_true(strlen(weir__path_name(artifact.file_path)) <= 255);
+    assert_string_equal(weir__file_extension(artifact.file_path), ".json");
+    int fd = -1;
+    expect_ok(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), &err);
+    close(fd);
+}
+
+static void test_open(void **state)
+{
+    weir_artifact found;
+    char data[16] = "";
+    int fd = -1;
+    (void)state;
+    store_hello("a.txt");
+    expect_ok(weir_runs_artifact_open(storage.runs, ID, &fd, &found, &err), &err);
+    assert_int_equal(read(fd, data, sizeof data), 5);
+    assert_string_equal(data, "hello");
+    assert_string_equal(found.file_name, "a.txt");
+    close(fd);
+    weir_artifact_free(&found);
+    expect_ok(weir_runs_find_artifact(storage.runs, "e", ID "_a.txt", &found, &err), &err);
+    assert_string_equal(found.id, ID);
+    weir_artifact_free(&found);
+    expect_code(weir_runs_find_artifact(storage.runs, "e", "a.txt", &found, &err), WEIR_NOTFOUND, &err);
+    expect_code(weir_runs_find_artifact(storage.runs, "e", "", &found, &err), WEIR_NOTFOUND, &err);
+    expect_code(weir_runs_artifact_open(storage.runs, "nobody", &fd, NULL, &err), WEIR_NOTFOUND, &err);
+    assert_int_equal(err.os_errno, 0);
+}
+
+// What a row says is no reason to hand out a file that is not a stored copy.
+static void test_open_stays_inside(void **state)
+{
+    static const char *const paths[] = {
+        "/etc/passwd", "../../secret", "artifacts/e/..", "artifacts/e/.", "artifacts/e/", "",
+        "link",        "pipe",         "folder",
+    };
+    (void)state;
+    test_storage_put(&storage, "secret", "secret", 6);
+    test_storage_put(&storage, "artifacts/e/folder/file", "x", 1);
+    assert_int_equal(symlink("../../secret", test_storage_at(&storage, "artifacts/e/link")), 0);
+    assert_int_equal(mkfifo(test_storage_at(&storage, "artifacts/e/pipe"), 0666), 0);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        int fd = -1;
+        expect_ok(weir__replace_string(&artifact.file_path, paths[i], &err), &err);
+        const weir_save_item item = {.kind = WEIR_SAVE_ARTIFACT, .artifact = &artifact};
+        expect_ok(weir_runs_save(storage.runs, &item, 1, NULL, &err), &err);
+        const int rc = weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err);
+        if (rc != WEIR_NOTFOUND || fd != -1)
+            fail_msg("\"%s\" was opened: %s", paths[i], weir_code_name(rc));
+    }
+    // Nor through an execution's id, or a linked folder.
+    expect_ok(weir__replace_string(&artifact.execution_id, "..", &err), &err);
+    expect_ok(weir__replace_string(&artifact.file_path, "secret", &err), &err);
+    const weir_save_item item = {.kind = WEIR_SAVE_ARTIFACT, .artifact = &artifact};
+    expect_ok(weir_runs_save(storage.runs, &item, 1, NULL, &err), &err);
+    int fd = -1;
+    expect_code(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), WEIR_NOTFOUND, &err);
+    assert_int_equal(symlink("..", test_storage_at(&storage, "artifacts/linked")), 0);
+    expect_ok(weir__replace_string(&artifact.execution_id, "linked", &err), &err);
+    expect_ok(weir_runs_save(storage.runs, &item, 1, NULL, &err), &err);
+    expect_code(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), WEIR_NOTFOUND, &err);
+    expect_code(weir_runs_save_artifact(storage.runs, &artifact, &err), WEIR_OK,
+                &err); // a missing source: the row only
+    test_storage_put(&storage, "source/a", "x", 1);
+    set_source("source/a");
+    assert_int_not_equal(weir_runs_save_artifact(storage.runs, &artifact, &err),
+                         WEIR_OK); // not written through it
+    assert_false(test_storage_has(&storage, ID "_a"));
+}
+
+int main(void)
+{
+#define WITH_STORAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WITH_STORAGE(test_copy),
+        WITH_STORAGE(test_second_save_does_not_copy),
+        WITH_STORAGE(test_relative_storage),
+        WITH_STORAGE(test_missing_source),
+        WITH_STORAGE(test_directory),
+        WITH_STORAGE(test_failed_copy),
+        WITH_STORAGE(test_long_name),
+        WITH_STORAGE(test_open),
+        WITH_STORAGE(test_open_stays_inside),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
