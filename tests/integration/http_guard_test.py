@@ -3,7 +3,6 @@
 """`weir serve` against hostile, slow and mistaken clients: limits, Host, Origin, keys, forms. Prints TAP."""
 
 import os
-import select
 import socket
 import sys
 import tempfile
