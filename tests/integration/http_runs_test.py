@@ -197,7 +197,7 @@ def a_thousand_waiting_requests_need_no_threads():
         server.signal(signal.SIGTERM)
         answers = [read_answer(sock) for sock in socks]
         bad = [answer[:200] for answer in answers if not answer.startswith(b"HTTP/1.1 201") or b'"cancelled"' not in answer]
-        equal(bad, [], "each got its answer")
+        equal((len(bad), bad[:1]), (0, []), "each got its answer")
         equal(server.wait(), 0, server.stderr())
         for sock in socks:
             sock.close()

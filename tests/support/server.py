@@ -173,7 +173,7 @@ def is_closed_within(sock, seconds):
 
 
 def equal(got, expected, what=""):
-    assert got == expected, f"{what}: got {got!r}, expected {expected!r}"
+    assert got == expected, f"{what!s:.200}: got {got!r:.500}, expected {expected!r:.500}"
 
 
 def run_tests(tests):
