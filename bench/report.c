@@ -68,7 +68,7 @@ static int compare(const void *a, const void *b)
 static double median(const double *values, size_t size)
 {
     double sorted[WEIR__BENCH_ROUNDS_MAX];
-    memcpy(sorted, values, size * sizeof *values);
+    memcpy(sorted, values, size * sizeof *values); // cppcheck-suppress uninitvar ; `size` of them are set
     qsort(sorted, size, sizeof *sorted, compare);
     return size % 2 ? sorted[size / 2] : (sorted[size / 2 - 1] + sorted[size / 2]) / 2;
 }

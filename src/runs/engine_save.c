@@ -163,6 +163,7 @@ static weir__run_output output_of(const weir__stream *stream)
 static int submit(weir__item *item, weir_error *err)
 {
     weir__run *const run = item->run;
+    WEIR_ASSERT(run != NULL);
     note_lost_lines(item);
     weir__save_set set = {
         .execution = item->save_execution ? &item->execution : NULL,
@@ -345,6 +346,7 @@ void weir__outbox_advance(weir__run *run)
     if (run->engine->now_ns >= run->submit_after_ns)
         submit_what_may_go(run);
     for (weir__item *item = TAILQ_FIRST(&run->outbox); item != NULL; item = TAILQ_FIRST(&run->outbox)) {
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that TAILQ_REMOVE moves the first item
         if (item->state != WEIR__ITEM_COMMITTED && item->state != WEIR__ITEM_DROPPED)
             break;
         TAILQ_REMOVE(&run->outbox, item, link);

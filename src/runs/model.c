@@ -14,11 +14,6 @@
 
 // ----------------------------------------------------------------------------------------------- strings
 
-int weir__no_memory(weir_error *err)
-{
-    return weir__error_set(err, WEIR_NOMEM, "out of memory");
-}
-
 bool weir__copy_string(const char *from, char **to)
 {
     *to = from != NULL ? strdup(from) : NULL;

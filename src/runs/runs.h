@@ -174,7 +174,10 @@ int weir__artifact_store(weir_runs *runs, weir_artifact *artifact, weir_error *e
 bool weir__copy_string(const char *from, char **to);
 // Replaces *field by a copy of `text` (NULL: frees it). NOMEM.
 int weir__replace_string(char **field, const char *text, weir_error *err);
-int weir__no_memory(weir_error *err);
+static inline int weir__no_memory(weir_error *err)
+{
+    return weir__error_set(err, WEIR_NOMEM, "out of memory");
+}
 
 // ------------------------------------------------------------------------------------------- the engine
 

@@ -142,8 +142,9 @@ static int look_at_table(weir_tx *tx, const char *table, const char *const *colu
     bool in_order = true;
     bool row = false;
     while ((rc = weir_step(stmt, &row, err)) == WEIR_OK && row) {
-        const char *const name = weir_column_text(stmt, 0);
-        const size_t index = find_column(columns, name != NULL ? name : "");
+        const char *const text = weir_column_text(stmt, 0);
+        const char *const name = text != NULL ? text : "";
+        const size_t index = find_column(columns, name);
         known += columns[index] != NULL;
         in_order = in_order && (columns[at] == NULL || index == at);
         at += columns[at] != NULL;
