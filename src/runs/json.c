@@ -196,7 +196,13 @@ json_t *weir__json_load(const char *text, size_t size, json_type wanted)
 {
     if (text == NULL || size > WEIR_RUNS_JSON_MAX)
         return NULL;
+    weir__text valid = {0};
     weir__text finite = {0};
+    if (!weir__utf8_is_valid(text, size)) {
+        weir__text_utf8(&valid, text, size);
+        text = weir__text_string(&valid);
+        size = valid.size;
+    }
     if (has_nonfinite(text, size)) {
         replace_nonfinite(&finite, text, size);
         text = weir__text_string(&finite);
@@ -206,6 +212,7 @@ json_t *weir__json_load(const char *text, size_t size, json_type wanted)
     if (value == NULL) // an integer beyond 64 bits, perhaps
         value = json_loadb(text, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
     weir__text_free(&finite);
+    weir__text_free(&valid);
     if (value != NULL && json_typeof(value) != wanted) {
         json_decref(value);
         value = NULL;

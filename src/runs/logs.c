@@ -16,18 +16,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/assert.h"
+#include "base/span.h"
 #include "runs/rows.h"
 
 enum { chunk_size = 64 * 1024, prefix_max = 64 /* the time and its brackets */ };
 enum { list_bytes_max = 256 * 1024 * 1024 };
 
 // ------------------------------------------------------------------------------------------- one line
-
-static bool is_blank(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F);
-}
 
 void weir__log_format(weir__text *text, weir_local_us time, const char *content, size_t size)
 {
@@ -45,12 +40,9 @@ void weir__log_format(weir__text *text, weir_local_us time, const char *content,
 bool weir__log_parse(const char *line, size_t size, weir_local_us *time, const char **content,
                      size_t *content_size)
 {
-    while (size > 0 && is_blank(line[size - 1]))
-        size--;
-    while (size > 0 && is_blank(*line)) {
-        line++;
-        size--;
-    }
+    const weir__span entry = weir__span_trim((weir__span){line, size});
+    line = entry.data;
+    size = entry.size;
     *time = 0;
     *content = line;
     *content_size = size;
