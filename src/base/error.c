@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 // Here the functions themselves are meant, not what stands for them in an analysis.
 #undef weir__error_set
 #undef weir__error_errno
@@ -67,17 +69,18 @@ static size_t cut_at_character(char *text, size_t size)
     return size;
 }
 
-// Formats into buffer[capacity] and returns the length; what does not fit is cut at a character boundary.
+// Formats into buffer[capacity] and returns the length. What does not fit is cut at a character boundary, and what
+// is not UTF-8 (a file's name may be anything) is shown as U+FFFD.
 static size_t format_text(char *buffer, size_t capacity, const char *format, va_list args)
 {
-    const int wanted = vsnprintf(buffer, capacity, format, args);
+    char raw[WEIR_ERROR_TEXT_SIZE];
+    const int wanted = vsnprintf(raw, sizeof raw, format, args);
     if (wanted < 0) {
         buffer[0] = '\0';
         return 0;
     }
-    if ((size_t)wanted < capacity)
-        return (size_t)wanted;
-    return cut_at_character(buffer, capacity - 1);
+    const size_t size = (size_t)wanted < sizeof raw ? (size_t)wanted : cut_at_character(raw, sizeof raw - 1);
+    return weir__utf8_sanitize(buffer, capacity, raw, size);
 }
 
 int weir__error_set(weir_error *err, int code, const char *format, ...)
@@ -136,6 +139,11 @@ int weir__error_code_of_errno(int os_errno)
         return WEIR_EXISTS;
     case ENOMEM:
         return WEIR_NOMEM;
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+        return WEIR_INVALID;
     default:
         return WEIR_IO;
     }

@@ -74,6 +74,16 @@ static void a_long_text_is_cut_between_characters(void **state)
     }
 }
 
+static void what_is_not_utf8_is_shown_as_such(void **state)
+{
+    (void)state;
+    weir_error err = WEIR_ERROR_INIT;
+    weir__error_set(&err, WEIR_IO, "%s is odd", "/tmp/\xff\xfe.db");
+    assert_string_equal(err.text, "/tmp/\xEF\xBF\xBD\xEF\xBF\xBD.db is odd");
+    weir__error_errno(&err, ENOENT, "%s", "\xff");
+    assert_string_equal(err.text, "\xEF\xBF\xBD: No such file or directory");
+}
+
 static void errno_becomes_a_code(void **state)
 {
     (void)state;
@@ -81,9 +91,9 @@ static void errno_becomes_a_code(void **state)
         int os_errno;
         int code;
     } cases[] = {
-        {ENOSPC, WEIR_FULL},     {EDQUOT, WEIR_FULL},  {EACCES, WEIR_DENIED},
-        {EPERM, WEIR_DENIED},    {EROFS, WEIR_DENIED}, {EEXIST, WEIR_EXISTS},
-        {ENOENT, WEIR_NOTFOUND}, {ENOMEM, WEIR_NOMEM}, {EIO, WEIR_IO},
+        {ENOSPC, WEIR_FULL},  {EDQUOT, WEIR_FULL},     {EACCES, WEIR_DENIED},   {EPERM, WEIR_DENIED},
+        {EROFS, WEIR_DENIED}, {EEXIST, WEIR_EXISTS},   {ENOENT, WEIR_NOTFOUND}, {ENOMEM, WEIR_NOMEM},
+        {EIO, WEIR_IO},       {ENOTDIR, WEIR_INVALID}, {ELOOP, WEIR_INVALID},   {ENAMETOOLONG, WEIR_INVALID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         weir_error err = WEIR_ERROR_INIT;
@@ -116,6 +126,7 @@ int main(void)
         cmocka_unit_test(set_fills_and_returns_the_code),
         cmocka_unit_test(context_may_quote_the_text_itself),
         cmocka_unit_test(a_long_text_is_cut_between_characters),
+        cmocka_unit_test(what_is_not_utf8_is_shown_as_such),
         cmocka_unit_test(errno_becomes_a_code),
         cmocka_unit_test(copy_and_clear),
     };
