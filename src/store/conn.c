@@ -212,6 +212,7 @@ void weir__conn_use_begin(weir_tx *conn, uint64_t deadline_ns)
 void weir__conn_use_end(weir_tx *conn)
 {
     weir__stmt_release_used(conn);
+    conn->use++; // nothing is in use: all may leave the cache
     conn->deadline_ns = WEIR__FOREVER;
     conn->own_sql = true;
 }
@@ -228,6 +229,7 @@ int weir__conn_control(weir_tx *conn, const char *sql)
         while (rc == SQLITE_ROW);
         const int reset = sqlite3_reset(stmt->handle);
         rc = rc == SQLITE_DONE ? SQLITE_OK : reset;
+        weir__stmt_put(stmt);
     }
     conn->own_sql = own_before;
     return rc;

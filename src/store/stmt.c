@@ -172,6 +172,12 @@ int weir__stmt_get(weir_tx *conn, const char *sql, weir_stmt **out)
     return SQLITE_OK;
 }
 
+void weir__stmt_put(weir_stmt *stmt)
+{
+    if (!stmt->cached)
+        stmt_destroy(stmt);
+}
+
 void weir__stmt_release_used(weir_tx *conn)
 {
     for (weir_stmt *stmt = conn->used, *next; stmt; stmt = next) {
