@@ -164,15 +164,44 @@ static int check_directory(const char *path, bool exists, bool read_only, weir_e
     char copy[WEIR__PATH_MAX];
     snprintf(copy, sizeof copy, "%s", path);
     const char *directory = dirname(copy);
-    struct stat parent;
-    if (stat(directory, &parent) != 0)
-        return weir__error_errno(err, errno, "%s: its directory %s is not there", path, directory);
-    if (!S_ISDIR(parent.st_mode))
-        return weir__error_set(err, WEIR_INVALID, "%s: %s is not a directory", path, directory);
     if ((!exists || !read_only) && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) != 0)
         return weir__error_errno(
             err, errno, "%s: its directory %s must be writable for the log and its index", path, directory);
     return WEIR_OK;
+}
+
+// The file's own name from the root: SQLite follows links and keeps the log beside the file that is meant, and
+// a program may change its directory while the store is open.
+static int resolve(const char *given, char **real, weir_error *err)
+{
+    weir__text parent = {0};
+    weir__text path = {0};
+    struct stat link;
+    char *directory = NULL;
+    int code = WEIR_OK;
+    *real = realpath(given, NULL);
+    if (*real)
+        return WEIR_OK;
+    if (errno != ENOENT)
+        return weir__error_errno(err, errno, "%s cannot be looked at", given);
+    if (lstat(given, &link) == 0)
+        return weir__error_set(err, WEIR_NOTFOUND, "%s is a link to a file that is not there", given);
+    const char *slash = strrchr(given, '/');
+    weir__fs_parent(&parent, given);
+    directory = parent.data ? realpath(parent.data, NULL) : NULL;
+    if (!directory) {
+        code = weir__error_errno(err, parent.data ? errno : ENOMEM, "%s: its directory is not there", given);
+        goto out;
+    }
+    weir__fs_join(&path, directory, slash ? slash + 1 : given);
+    *real = weir__text_take(&path);
+    if (!*real)
+        code = weir__error_set(err, WEIR_NOMEM, "%s: out of memory", given);
+out:
+    free(directory);
+    weir__text_free(&path);
+    weir__text_free(&parent);
+    return code;
 }
 
 static int check_file(const char *path, const weir_config *config, bool *exists, weir_error *err)
@@ -445,7 +474,13 @@ int weir__store_open(const char *path, const weir_config *given, const weir__ope
     if (code != WEIR_OK)
         return code;
     fill_defaults(&config);
-    weir_store *store = store_create(path, &config, hooks);
+    char *real = NULL;
+    if (strcmp(path, ":memory:") != 0)
+        code = resolve(path, &real, err);
+    if (code != WEIR_OK)
+        return code;
+    weir_store *store = store_create(real ? real : path, &config, hooks);
+    free(real);
     if (!store)
         return weir__error_set(err, WEIR_NOMEM, "%s: out of memory", path);
     code = open_parts(store, hooks, err);
