@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+//
+// Answers in memory, answers in a file, and answers that fail on the way.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "server/spool.h"
+
+static void small_answers_stay_in_memory(void **state)
+{
+    (void)state;
+    weir__spool spool;
+    weir__spool_init(&spool, "/nonexistent");
+    weir__spool_add(&spool, "{\"a\":");
+    weir__spool_json_string(&spool, "x\"y");
+    weir__spool_printf(&spool, ",\"b\":%d,\"c\":", 7);
+    weir__spool_json_string(&spool, NULL);
+    weir__spool_take(&spool, strdup("}"));
+    assert_int_equal(weir__spool_end(&spool, NULL), WEIR_OK);
+    assert_int_equal(spool.fd, -1);
+    assert_string_equal(weir__text_string(&spool.text), "{\"a\":\"x\\\"y\",\"b\":7,\"c\":null}");
+    weir__spool_free(&spool);
+}
+
+static void large_answers_move_to_a_file(void **state)
+{
+    (void)state;
+    weir__spool spool;
+    char piece[1000];
+    weir__spool_init(&spool, "/tmp");
+    for (int i = 0; i < 3000; i++) {
+        memset(piece, 'a' + i % 26, sizeof piece);
+        weir__spool_append(&spool, piece, sizeof piece);
+        assert_true(spool.text.size <= WEIR__SPOOL_MEMORY_BYTES);
+    }
+    assert_int_equal(weir__spool_end(&spool, NULL), WEIR_OK);
+    assert_true(spool.fd >= 0);
+    assert_int_equal(spool.file_bytes, 3000 * sizeof piece);
+    for (int i = 0; i < 3000; i += 97) {
+        assert_int_equal(pread(spool.fd, piece, 1, (off_t)i * (off_t)sizeof piece), 1);
+        assert_int_equal(piece[0], 'a' + i % 26);
+    }
+    weir__spool_free(&spool);
+    assert_int_equal(spool.fd, -1);
+}
+
+static void a_missing_folder_is_an_error_that_stays(void **state)
+{
+    (void)state;
+    weir__spool spool;
+    weir_error err = WEIR_ERROR_INIT;
+    weir__spool_init(&spool, "/nonexistent");
+    char *large = calloc(1, WEIR__SPOOL_MEMORY_BYTES + 2);
+    assert_non_null(large);
+    memset(large, 'x', WEIR__SPOOL_MEMORY_BYTES + 1);
+    weir__spool_take(&spool, large);
+    assert_true(weir__spool_failed(&spool));
+    weir__spool_add(&spool, "more");
+    assert_int_equal(weir__spool_end(&spool, &err), WEIR_NOTFOUND);
+    assert_non_null(strstr(err.text, "/nonexistent"));
+    weir__spool_free(&spool);
+}
+
+static void lack_of_memory_is_noticed(void **state)
+{
+    (void)state;
+    weir__spool spool;
+    weir__spool_init(&spool, "/tmp");
+    weir__spool_take(&spool, NULL);
+    assert_int_equal(weir__spool_end(&spool, NULL), WEIR_NOMEM);
+    weir__spool_free(&spool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_answers_stay_in_memory),
+        cmocka_unit_test(large_answers_move_to_a_file),
+        cmocka_unit_test(a_missing_folder_is_an_error_that_stays),
+        cmocka_unit_test(lack_of_memory_is_noticed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
