@@ -182,14 +182,18 @@ static void add_count(weir__text *out, double value)
     weir__text_printf(out, "%10s", grouped);
 }
 
-// Three digits that matter, in a column of ten.
-static void add_time(weir__text *out, double time_us)
+// Three digits that matter, in `columns` columns or more.
+static void add_time(weir__text *out, double time_us, int columns)
 {
     static const char *const units[] = {"us", "ms", " s"};
     size_t unit = 0;
     for (; time_us >= 999.5 && unit < 2; unit++)
         time_us /= 1000;
-    weir__text_printf(out, "%7.*f %s", time_us < 9.995 ? 2 : time_us < 99.95 ? 1 : 0, time_us, units[unit]);
+    weir__text_printf(out, "%*.*f %s", columns - 3,
+                      time_us < 9.995   ? 2
+                      : time_us < 99.95 ? 1
+                                        : 0,
+                      time_us, units[unit]);
 }
 
 static void add_row(const weir__bench_results *results, size_t row, weir__text *out)
@@ -197,9 +201,9 @@ static void add_row(const weir__bench_results *results, size_t row, weir__text *
     weir__text_printf(out, "%-19s", weir__bench_rows[row].name);
     add_count(out, median_of(results, row, rows_per_s));
     weir__text_printf(out, "%6.0f %%", 100 * spread(results, row));
-    add_time(out, median_of(results, row, p50_us));
-    add_time(out, median_of(results, row, p99_us));
-    add_time(out, max_us(results, row));
+    add_time(out, median_of(results, row, p50_us), 10);
+    add_time(out, median_of(results, row, p99_us), 10);
+    add_time(out, max_us(results, row), 10);
     const double group = median_of(results, row, group_jobs_p50);
     if (group > 0)
         weir__text_printf(out, "%8.0f", group);
@@ -232,17 +236,17 @@ static void add_ratios(const weir__bench_options *options, const weir__bench_res
 
 static void add_head(const weir__bench_options *options, const weir__bench_results *results, weir__text *out)
 {
-    weir__text_printf(out, "SQLite %s, %u cores, %s, pages of %d bytes; a sync of 4 KiB takes",
-                      sqlite3_libversion(), results->cores, results->fs_kind.name, WEIR__BENCH_PAGE_BYTES);
-    add_time(out, (double)results->sync_ns / (double)WEIR__NS_PER_US);
-    weir__text_printf(out, "\nmedians of %u round%s of %g s a row", results->rounds_done,
-                      results->rounds_done == 1 ? "" : "s",
+    weir__text_printf(out, "SQLite %s, %u cores, %s, pages of %d bytes; medians of %u round%s of %g s\n",
+                      sqlite3_libversion(), results->cores, results->fs_kind.name, WEIR__BENCH_PAGE_BYTES,
+                      results->rounds_done, results->rounds_done == 1 ? "" : "s",
                       (double)options->window_ns / (double)WEIR__NS_PER_S);
-    if (results->cut_short)
-        weir__text_printf(out, " (not %u: this machine is slow)", options->rounds);
+    weir__text_add(out, "writing and syncing 4 KiB takes ");
+    add_time(out, (double)results->sync_ns / (double)WEIR__NS_PER_US, 0);
     if (options->sync_delay_us)
-        weir__text_printf(out, "; every sync waits %" PRIu32 " us more", options->sync_delay_us);
+        weir__text_printf(out, " here; every sync waits %" PRIu32 " us more", options->sync_delay_us);
     weir__text_char(out, '\n');
+    if (results->cut_short)
+        weir__text_printf(out, "not %u rounds as usual, because this machine is slow\n", options->rounds);
 }
 
 void weir__bench_report_text(const weir__bench_options *options, const weir__bench_results *results,

@@ -22,10 +22,10 @@
 enum { quote_size = 128, help_column = 26, help_column_commands = 16, names_max = 32 };
 
 static const weir__command *const commands[] = {
-    &weir__command_run,          &weir__command_runs_list,   &weir__command_runs_show,
-    &weir__command_runs_logs,    &weir__command_runs_cancel, &weir__command_runs_delete,
-    &weir__command_runs_cleanup, &weir__command_runs_repair, &weir__command_serve,
-    &weir__command_stats,        &weir__command_version,
+    &weir__command_run,          &weir__command_runs_list,    &weir__command_runs_show,
+    &weir__command_runs_logs,    &weir__command_runs_cancel,  &weir__command_runs_delete,
+    &weir__command_runs_cleanup, &weir__command_runs_repair,  &weir__command_serve,
+    &weir__command_stats,        &weir__command_bench_commit, &weir__command_version,
 };
 enum { commands_count = sizeof commands / sizeof commands[0] };
 
@@ -36,6 +36,7 @@ typedef struct group {
 
 static const group groups[] = {
     {"runs", "look at recorded runs, follow, cancel and clean them up"},
+    {"bench", "measure this machine's disk"},
 };
 enum { groups_count = sizeof groups / sizeof groups[0] };
 

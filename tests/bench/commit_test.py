@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs `weir bench commit` very briefly: its shape, its bounds and what it leaves behind. Prints TAP.
+
+The figures of a run as short as these say nothing, so none is judged.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from tap import Tap, run
+
+WEIR = os.environ["WEIR_BIN"]
+ROWS = ["rollback_full", "wal_full", "wal_normal", "wal_full_64", "bulk_1000",
+        "weir_blocking_1", "weir_blocking_64", "weir_blocking_500", "weir_inflight_8x64"]
+RATIOS = {"inflight_vs_bulk": ("weir_inflight_8x64", "bulk_1000"),
+          "inflight_vs_full": ("weir_inflight_8x64", "wal_full"),
+          "inflight_vs_normal": ("weir_inflight_8x64", "wal_normal"),
+          "blocking64_vs_naive64": ("weir_blocking_64", "wal_full_64"),
+          "blocking1_vs_naive": ("weir_blocking_1", "wal_full")}
+SHORT = ["--seconds", "0.05", "--rounds", "1"]
+
+
+def bench(place, *options):
+    return run([WEIR, "bench", "commit", "--dir", place, *options], timeout=120)
+
+
+def complaints(done, status=0):
+    """What is wrong with how a run ended."""
+    if done.returncode == status:
+        return []
+    return [f"exit status {done.returncode} instead of {status}\n{done.stdout}{done.stderr}"]
+
+
+def left_behind(place):
+    return [f"left behind: {name}" for name in os.listdir(place)]
+
+
+def is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def row_problems(row):
+    """A row has its figures, and they are in order."""
+    figures = ["tx_per_s", "p50_us", "p99_us", "p999_us", "max_us", "spread", "gave_up", "threads"]
+    problems = [f"{row['name']}: {name} is {row.get(name)!r}" for name in figures if not is_number(row.get(name))]
+    if problems:
+        return problems
+    if row["tx_per_s"] <= 0:
+        problems.append(f"{row['name']}: nothing was written: {row}")
+    # Medians of rounds and quantiles with a bucket's error of 1/32: in order but for that.
+    order = [row["p50_us"], row["p99_us"], row["p999_us"], row["max_us"] * 33 / 32]
+    if order != sorted(order):
+        problems.append(f"{row['name']}: p50, p99, p99.9 and max are not in order: {order}")
+    if row["name"].startswith("weir_") and row.get("group_jobs_p50", 0) < 1:
+        problems.append(f"{row['name']}: no size of its groups: {row}")
+    return problems
+
+
+def shape(place):
+    """All rows once, as JSON."""
+    done = bench(place, *SHORT, "--json")
+    problems = complaints(done)
+    if problems:
+        return problems
+    report = json.loads(done.stdout)
+    names = [row["name"] for row in report["rows"]]
+    if names != ROWS:
+        problems.append(f"rows {names}, not {ROWS}")
+    problems += [problem for row in report["rows"] for problem in row_problems(row)]
+    if set(report["ratios"]) != set(RATIOS):
+        problems.append(f"ratios {sorted(report['ratios'])}, not {sorted(RATIOS)}")
+    figures = {row["name"]: row["tx_per_s"] for row in report["rows"]}
+    for name, (row, by) in RATIOS.items():
+        wanted, got = figures[row] / figures[by], report["ratios"][name]
+        if not is_number(got) or abs(got - wanted) > 0.01 * wanted + 0.001:
+            problems.append(f"{name} is {got!r}, but {row} / {by} is {wanted}")
+    environment = report["environment"]
+    for name, kind in {"sqlite": str, "file_system": str, "cores": int, "sync_delay_us": int, "page_size": int}.items():
+        if not isinstance(environment.get(name), kind):
+            problems.append(f"environment: {name} is {environment.get(name)!r}")
+    return problems + left_behind(place)
+
+
+def text(place):
+    """The table names each row, has its ratios and fits a terminal."""
+    done = bench(place, *SHORT, "--rows", "wal_full,weir_blocking_1")
+    problems = complaints(done)
+    lines = done.stdout.split("\n")
+    problems += [f"{len(line)} columns: {line}" for line in lines if len(line) > 80]
+    for start in ("wal_full", "weir_blocking_1", "blocking1_vs_naive"):
+        if not any(line.startswith(start) for line in lines):
+            problems.append(f"no line begins with {start}:\n{done.stdout}")
+    if any(line.startswith("bulk_1000") for line in lines):
+        problems.append(f"a row that nobody asked for:\n{done.stdout}")
+    return problems + left_behind(place)
+
+
+def delay(place):
+    """A delay of every sync slows both sides, and no commit is faster than one sync."""
+    delay_us = 4000
+    done = bench(place, "--seconds", "0.2", "--rounds", "1", "--sync-delay-us", str(delay_us),
+                 "--rows", "rollback_full,wal_full,bulk_1000,weir_blocking_1,weir_blocking_64", "--json")
+    problems = complaints(done)
+    if problems:
+        return problems
+    report = json.loads(done.stdout)
+    for row in report["rows"]:
+        if row["p50_us"] < delay_us:
+            problems.append(f"{row['name']}: p50 of {row['p50_us']} us, less than the delay of {delay_us} us")
+    if report["environment"]["sync_delay_us"] != delay_us:
+        problems.append(f"sync_delay_us is {report['environment']['sync_delay_us']}, not {delay_us}")
+    if report["ratios"]["inflight_vs_bulk"] is not None:
+        problems.append(f"a ratio of a row that was not measured: {report['ratios']}")
+    return problems + left_behind(place)
+
+
+def stopped(place, number):
+    """Ctrl-C while 64 threads wait for a lock: an end at once, nothing left behind."""
+    command = [WEIR, "bench", "commit", "--dir", place, "--seconds", "30", "--rounds", "1", "--rows", "wal_full_64"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 30
+        while not any(Path(place).glob("*/bench.db-wal")) and time.monotonic() < until and process.poll() is None:
+            os.sched_yield()
+        start = time.monotonic()
+        process.send_signal(number)
+        try:
+            out, err = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            return [f"still there 20 s after signal {number}"]
+        took = time.monotonic() - start
+    problems = [] if process.returncode == 128 + number else [f"exit status {process.returncode}: {out}{err}"]
+    if took > 10:
+        problems.append(f"it took {took:.1f} s to stop")
+    if out:
+        problems.append(f"it printed results: {out}")
+    return problems + left_behind(place)
+
+
+def refused(place):
+    """Wrong command lines end with status 2, one sentence, and no measurement."""
+    problems = []
+    for options in (["--rounds", "0"], ["--rounds", "x"], ["--seconds", "-1"], ["--seconds", "nan"], ["--seconds"],
+                    ["--rows", "wal"], ["--rows", ""], ["--sync-delay-us", "99999999999999999999"], ["--what"], ["more"]):
+        done = bench(place, *options)
+        problems += [f"{options}: {problem}" for problem in complaints(done, 2)]
+        if done.stdout or not done.stderr.startswith("weir: "):
+            problems.append(f"{options}: stdout {done.stdout!r}, stderr {done.stderr!r}")
+    problems += complaints(bench(os.path.join(place, "missing"), *SHORT), 1)
+    return problems + left_behind(place)
+
+
+def main():
+    tap = Tap()
+    tests = [
+        ("every row and ratio is in the JSON", shape),
+        ("the table fits 80 columns", text),
+        ("--sync-delay-us slows everybody", delay),
+        ("Ctrl-C ends it and nothing is left behind", lambda place: stopped(place, signal.SIGINT)),
+        ("SIGTERM does so, too", lambda place: stopped(place, signal.SIGTERM)),
+        ("a wrong command line is refused", refused),
+    ]
+    for name, test in tests:
+        with tempfile.TemporaryDirectory(prefix="weir-test-") as place:
+            tap.result(name, test(place))
+    return tap.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
