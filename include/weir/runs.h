@@ -15,17 +15,15 @@
 // processes may have one open; each run belongs to the process that started it.
 //
 // Conventions, besides those of weir.h (codes and sentences, outputs last, zero means the default):
-//   - Strings in a weir_execution, weir_run_step or weir_artifact are UTF-8, allocated with malloc and owned
-//   by the struct; release
-//     them with the struct's free function. Only those said to be nullable may be NULL after a read. To fill
-//     a struct by hand, start with the init function or zero bytes and assign malloc'd strings.
+//   - Strings in a weir_execution, weir_run_step or weir_artifact are UTF-8, allocated with malloc and
+//     owned by the struct; release them with the struct's free function. Only those said to be nullable may
+//     be NULL after a read. To fill a struct by hand, start with the init function or zero bytes and assign
+//     malloc'd strings.
 //   - Text that a caller hands over as const char * is copied before the call returns.
 //   - Calls that read or write block for the store (reads: weir.h's read deadline, writes: its write
-//   deadline) and for files.
-//     Errors without an own remark: those of weir_read and weir_write, NOMEM, IO.
+//     deadline) and for files. Errors without an own remark: those of weir_read and weir_write, NOMEM, IO.
 //   - A row that another program filled oddly (bad JSON, unknown status, text where a number belongs) is
-//   reported as well
-//     as it can be, never dropped; weir_runs_warnings counts such fields.
+//     reported as well as it can be, never dropped; weir_runs_warnings counts such fields.
 #ifndef WEIR_RUNS_H
 #define WEIR_RUNS_H
 

@@ -14,15 +14,14 @@
 //     weir_close(store, 0, &err);
 //
 // Conventions of every function here:
-//   - Fallible calls return WEIR_OK (0) or a WEIR_* code of error.h and, when `err` is not NULL, fill it with
-//   one
-//     sentence that can be shown to a person. Outputs come last and are set to NULL or zero at entry.
+//   - Fallible calls return WEIR_OK (0) or a WEIR_* code of error.h and, when `err` is not NULL, fill it
+//     with one sentence that can be shown to a person. Outputs come last and are set to NULL or zero at
+//     entry.
 //   - Options are structs in which zero means "the default"; NULL means all defaults.
 //   - Times are milliseconds unless the name says otherwise; a deadline counts from the call and
 //     WEIR_NO_DEADLINE means to wait for as long as it takes.
-//   - Any thread may call any function on a store unless a comment says otherwise. A weir_tx, a weir_stmt and
-//   a
-//     weir_snapshot belong to one thread at a time.
+//   - Any thread may call any function on a store unless a comment says otherwise. A weir_tx, a weir_stmt
+//     and a weir_snapshot belong to one thread at a time.
 //   - After fork() the store belongs to the parent; in the child every call returns WEIR_FORKED.
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H

@@ -4,14 +4,12 @@
 //
 //      request line     headers           body                    answer
 //          |               |                |                        |
-//       on_target  ->  on_request(1) -> on_request(2…) -> suspend -> worker -> resume -> on_request ->
-//       on_completed
-//         NEW            guard          RECEIVING       WORKING                 ANSWERED
-//                          |
-//                          +-- refused: the body is thrown away, then the refusal is sent. A body over the
-//                          limit is refused at
-//                              once, and then drained (DRAINING): closing with unread bytes would reset the
-//                              connection, and the client would not see the refusal.
+//       on_target -> on_request(1) -> on_request(2…) -> suspend -> worker -> resume -> on_request -> on_completed
+//         NEW           guard         RECEIVING         WORKING                ANSWERED
+//                         |
+//                         +-- refused: the body is thrown away, then the refusal is sent. A body over the limit
+//                             is refused at once, and then drained (DRAINING): closing with unread bytes would
+//                             reset the connection, and the client would not see the refusal.
 #include "server/serve.h"
 
 #include <stdio.h>

@@ -4,13 +4,11 @@
 // sync_interval_ms while there is something to sync, and only then acknowledges what asked for DURABLE.
 //
 // What makes a commit survive a power cut here (measured, and described in docs/durability.md):
-//   - the log is synced through a descriptor of our own. That is safe inside a process that has the database
-//   open, because
-//     SQLite takes no POSIX locks on the -wal, so that closing it drops none;
+//   - the log is synced through a descriptor of our own. That is safe inside a process that has the
+//     database open, because SQLite takes no POSIX locks on the -wal, so that closing it drops none;
 //   - if the log was restarted since the last sync (its salts changed), the commits before that are in the
-//   database file now:
-//     a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is synced too, through
-//     SQLite's own file;
+//     database file now: a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is
+//     synced too, through SQLite's own file;
 //   - a new -wal file needs its directory entry synced once;
 //   - our descriptor must still be the file that has the name.
 // A failed sync is never tried again: the store is fenced.
