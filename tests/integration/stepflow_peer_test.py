@@ -95,7 +95,8 @@ def test_unchanged(place):
     peer = StepFlow(place.path / "storage")
     fill(peer)
     before, schema = peer.dump(), peer.schema()
-    files = {path: path.read_bytes() for path in peer.root.rglob("*") if path.is_file() and "stepflow.db" not in path.name}
+    files = {path: path.read_bytes() for path in peer.root.rglob("*")
+             if path.is_file() and "stepflow.db" not in path.name}
     ask(place, "runs", "list")
     ask(place, "runs", "show", E1)
     code, out, err = place.weir("run", "--", "true")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See storage.h.
+// A temporary storage folder for tests of runs; storage.h says what each call does.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
