@@ -251,6 +251,20 @@ static int check_file_system(weir_store *store, const weir__open_hooks *hooks, w
     return WEIR_OK;
 }
 
+// A read-only store still opens the files for writing where it may (with query_only on each connection): only
+// then can it take the empty -wal and -shm away again that SQLite needs to read. Frames that it found are left.
+static void note_read_only(weir_store *store)
+{
+    struct stat log;
+    char directory[WEIR__PATH_MAX];
+    if (!store->config.read_only)
+        return;
+    snprintf(directory, sizeof directory, "%s", store->path);
+    store->open_read_only = faccessat(AT_FDCWD, store->path, W_OK, AT_EACCESS) != 0 ||
+                            faccessat(AT_FDCWD, dirname(directory), W_OK | X_OK, AT_EACCESS) != 0;
+    store->leave_log = stat(store->wal_path, &log) == 0 && log.st_size > 0;
+}
+
 static int check_place(weir_store *store, const weir__open_hooks *hooks, bool *exists, weir_error *err)
 {
     static const char *const SIDE_FILES[] = {"-wal", "-shm", "-journal"};
@@ -266,6 +280,7 @@ static int check_place(weir_store *store, const weir__open_hooks *hooks, bool *e
     struct stat file;
     store->hot_journal = journal && stat(journal, &file) == 0 && file.st_size > 0;
     free(journal);
+    note_read_only(store);
     return check_file_system(store, hooks, err);
 }
 
@@ -318,7 +333,7 @@ static int set_pragmas(weir_store *store, weir_tx *conn, weir_error *err)
         code = set_and_check(conn, "wal_autocheckpoint", 0, 0, err);
     if (code == WEIR_OK && store->wal)
         code = set_and_check(conn, "journal_size_limit", limit, limit, err);
-    if (code == WEIR_OK && conn->kind == WEIR__CONN_READER)
+    if (code == WEIR_OK && (conn->kind == WEIR__CONN_READER || config->read_only))
         code = set_and_check(conn, "query_only", 1, 1, err);
     return code;
 }
@@ -331,8 +346,8 @@ static int connect_raw(weir_store *store, weir__conn_kind kind, weir_tx **conn, 
         .clock = store->clock,
         .kind = kind,
         .statements_max = store->config.statements_max,
-        .read_only = store->config.read_only,
-        .create = kind == WEIR__CONN_WRITER && !store->config.must_exist,
+        .read_only = store->open_read_only,
+        .create = kind == WEIR__CONN_WRITER && !store->config.must_exist && !store->config.read_only,
     };
     const int code = weir__conn_open(&options, conn, err);
     if (code == WEIR_OK)
@@ -429,6 +444,8 @@ static void dismantle(weir_store *store)
 {
     weir__conn_close(store->checkpointer.pin);
     weir__conn_close(store->checkpointer.conn);
+    if (store->leave_log && store->writer.conn)
+        sqlite3_db_config(store->writer.conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     weir__conn_close(store->writer.conn); // the last one: SQLite empties and removes the log with it
     weir__vfs_destroy(store->vfs);
     weir__queue_fini(store);

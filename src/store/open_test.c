@@ -497,9 +497,35 @@ static void a_read_only_store_changes_nothing(void **state)
         weir_snapshot_close(snapshot);
         must_close(store);
         expect_file(place.database, before, size);
+        assert_int_equal(file_bytes(place.wal), -1);
+        assert_int_equal(file_bytes(place.shm), -1);
         free(before);
         scratch_fini(&place);
     }
+}
+
+// Frames that nobody has moved yet are not moved by somebody who only reads.
+static void a_read_only_store_leaves_the_log_of_others(void **state)
+{
+    (void)state;
+    scratch place;
+    size_t size = 0;
+    scratch_init(&place);
+    naive_sql(place.database, "PRAGMA journal_mode=WAL");
+    sqlite3 *other = NULL;
+    assert_int_equal(sqlite3_open(place.database, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_db_config(other, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "CREATE TABLE t(a); INSERT INTO t VALUES(7)", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(other);
+    char *const before = get_file(place.wal, &size);
+    assert_true(size > 0);
+    weir_store *const store = must_open(place.database, &(weir_config){.read_only = true});
+    assert_int_equal(must_read_int64(store, "SELECT a FROM t"), 7);
+    must_close(store);
+    expect_file(place.wal, before, size);
+    free(before);
+    scratch_fini(&place);
 }
 
 // ----------------------------------------------------------------------------------------------- degraded
@@ -653,6 +679,7 @@ int main(void)
         cmocka_unit_test(what_must_exist_is_not_created),
         cmocka_unit_test(someone_elses_files),
         cmocka_unit_test(a_read_only_store_changes_nothing),
+        cmocka_unit_test(a_read_only_store_leaves_the_log_of_others),
         cmocka_unit_test(a_file_system_without_shared_memory_is_degraded),
         cmocka_unit_test(a_database_with_a_log_on_a_network_loses_the_log_not_the_rows),
         cmocka_unit_test(a_file_system_in_memory_works_and_is_mentioned),
