@@ -3,6 +3,7 @@
 """Every route of `weir serve` that reads or removes, on a storage folder as StepFlow Monitor leaves it. Prints TAP."""
 
 import json
+import os
 import shutil
 import sqlite3
 import sys
@@ -174,7 +175,8 @@ def large_logs_do_not_live_in_memory():
         equal((answer.status, len(answer.json()["logs"])), (200, 400_000), "all of it")
         grown = peak_kib(server) - before
         assert len(answer.body) > 80e6, len(answer.body)
-        assert grown < 30_000, f"{grown} KiB for an answer of {len(answer.body)} bytes"
+        if os.environ.get("WEIR_SANITIZE", "none") == "none":  # a sanitizer keeps freed memory for a while
+            assert grown < 30_000, f"{grown} KiB for an answer of {len(answer.body)} bytes"
         left = [entry for entry in server.storage.iterdir() if entry.name not in ("database", "executions", "artifacts")]
         equal(left, [], "nothing is left behind")
 

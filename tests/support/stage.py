@@ -41,7 +41,7 @@ class Stage:
         needed = self.pkg_config("--print-requires-private", "weir")
         names = [word for word in needed if word[0].isalpha()]
         flags = ["-l:libweir.a" if flag == "-lweir" else flag for flag in flags]
-        return [*flags, *self.pkg_config("--libs", *names), "-pthread"]
+        return [*flags, *self.pkg_config("--libs", *names), "-pthread", "-lm"]
 
     def compile(self, source, output, static=False):
         """Compile one C file. Return the finished compiler process."""
