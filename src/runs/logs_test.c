@@ -170,6 +170,7 @@ static void test_hostile_files(void **state)
     weir_log_list list;
     expect_ok(weir_runs_logs(storage.runs, "../e", NULL, &list, &err), &err);
     assert_int_equal(list.count, 0);
+    weir_log_list_free(&list);
     int fd = -1;
     expect_code(weir__log_open(storage.runs, "..", "run.log", O_RDONLY, &fd, &err), WEIR_INVALID, &err);
     assert_int_equal(fd, -1);

@@ -14,10 +14,18 @@
 
 enum { date_time_size = 16 /* YYYY-MM-DDTHH:MM */, year_max = 9999 };
 
+// Whole seconds, rounded down, and the microseconds above them.
+static time_t split(int64_t us, int64_t *us_of_s)
+{
+    const int64_t rest = us % WEIR__US_PER_S;
+    *us_of_s = rest < 0 ? rest + WEIR__US_PER_S : rest;
+    return (time_t)(us / WEIR__US_PER_S - (rest < 0));
+}
+
 weir_local_us weir_local_from_utc(int64_t utc_us)
 {
-    const int64_t us_of_s = ((utc_us % WEIR__US_PER_S) + WEIR__US_PER_S) % WEIR__US_PER_S;
-    const time_t seconds = (time_t)((utc_us - us_of_s) / WEIR__US_PER_S);
+    int64_t us_of_s = 0;
+    const time_t seconds = split(utc_us, &us_of_s);
     struct tm local;
     if (localtime_r(&seconds, &local) == NULL)
         return utc_us;
@@ -34,8 +42,8 @@ void weir_local_format(weir_local_us time, char text[WEIR_LOCAL_TEXT_SIZE])
     text[0] = '\0';
     if (time == 0)
         return;
-    const int64_t us_of_s = ((time % WEIR__US_PER_S) + WEIR__US_PER_S) % WEIR__US_PER_S;
-    const time_t seconds = (time_t)((time - us_of_s) / WEIR__US_PER_S);
+    int64_t us_of_s = 0;
+    const time_t seconds = split(time, &us_of_s);
     struct tm tm;
     if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year + 1900 > year_max || tm.tm_year + 1900 < 1) {
         memcpy(text, "9999-12-31T23:59:59.999999", WEIR_LOCAL_TEXT_SIZE);
