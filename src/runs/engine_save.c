@@ -208,8 +208,10 @@ static void note_failure(weir__item *item)
     if (may_pass(item->result.code) && item->kind != WEIR_RUN_EVENT_QUEUED) {
         item->state = WEIR__ITEM_FAILED;
         run->submit_after_ns = run->engine->now_ns + WEIR__SAVE_RETRY_MS * WEIR__NS_PER_MS;
-        weir__log(WEIR__LOG_WARNING, "saving run %s failed and is tried again: %s", run->id,
-                  item->result.text);
+        if (!run->saves_fail)
+            weir__log(WEIR__LOG_WARNING, "saving run %s failed and is tried again: %s", run->id,
+                      item->result.text);
+        run->saves_fail = true;
         return;
     }
     item->state = WEIR__ITEM_DROPPED;
@@ -264,10 +266,12 @@ void weir__outbox_finished(weir__item *item)
     WEIR_ASSERT(item->state == WEIR__ITEM_SUBMITTED);
     WEIR_ASSERT(run->outbox_flight > 0);
     run->outbox_flight--;
-    if (item->result.code == WEIR_OK)
+    if (item->result.code == WEIR_OK) {
         item->state = WEIR__ITEM_COMMITTED;
-    else
+        run->saves_fail = false;
+    } else {
         note_failure(item);
+    }
 }
 
 // --------------------------------------------------------------------------------------- what is told

@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// Scripts that really run: what is recorded of them, and that none can hold up another. Each test has a storage
-// folder of its own. Where a script has to wait for the test, it reads from a fifo.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+// Scripts that really run: what is recorded of them, and that none can hold up another. Each test has a storage folder of
+// its own. Where a script has to wait for the test, it reads from a fifo.
+#include "support/store.h"
 
-#include <cmocka.h>
-
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "support/peer.h"
 #include "weir/runs.h"
 
 enum { patience_ms = 60000 };
@@ -159,55 +154,52 @@ static void release(const char *directory, const char *name)
     close(fd);
 }
 
-static uint64_t now_ms(void)
+// Whether the process is gone, or only its zombie is left.
+static bool has_vanished(void *arg)
 {
-    return weir__clock_now_ns(weir__clock_system()) / WEIR__NS_PER_MS;
+    char path[64];
+    char stat[256] = "";
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)*(const pid_t *)arg);
+    FILE *const file = fopen(path, "re");
+    if (file == NULL)
+        return true;
+    if (fgets(stat, sizeof stat, file) == NULL)
+        stat[0] = '\0';
+    fclose(file);
+    const char *const name_end = strrchr(stat, ')');
+    return name_end == NULL || name_end[2] == 'Z' || name_end[2] == 'X';
 }
 
-// Waits until the process is gone, or only its zombie is left.
 static bool vanishes(pid_t pid)
 {
-    weir__clock *const clock = weir__clock_system();
-    const uint64_t until_ms = now_ms() + 20000;
-    while (now_ms() < until_ms) {
-        char path[64];
-        char stat[256] = "";
-        (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-        FILE *const file = fopen(path, "re");
-        if (file == NULL)
-            return true;
-        if (fgets(stat, sizeof stat, file) == NULL)
-            stat[0] = '\0';
-        fclose(file);
-        const char *const name_end = strrchr(stat, ')');
-        if (name_end == NULL || name_end[2] == 'Z' || name_end[2] == 'X')
-            return true;
-        weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + 5 * WEIR__NS_PER_MS);
-    }
-    return false;
+    return await(has_vanished, &pid);
 }
 
-// A number that a script wrote into a file of the test's directory; waits until it is there.
+typedef struct number_file {
+    char path[128];
+    long number;
+} number_file;
+
+static bool holds_a_number(void *arg)
+{
+    number_file *const file = arg;
+    char *data = NULL;
+    size_t size = 0;
+    const int rc = weir__fs_read_file(file->path, 100, &data, &size, NULL);
+    const bool whole = rc == WEIR_OK && size > 0 && data[size - 1] == '\n';
+    file->number = whole ? strtol(data, NULL, 10) : 0;
+    free(data);
+    return whole;
+}
+
+// A number that a script writes into a file of the test's directory.
 static long number_in(place *here, const char *name)
 {
-    weir__clock *const clock = weir__clock_system();
-    const uint64_t until_ms = now_ms() + 20000;
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/%s", here->directory, name);
-    while (now_ms() < until_ms) {
-        char *data = NULL;
-        size_t size = 0;
-        if (weir__fs_read_file(path, 100, &data, &size, NULL) == WEIR_OK && size > 0 &&
-            data[size - 1] == '\n') {
-            const long number = strtol(data, NULL, 10);
-            free(data);
-            return number;
-        }
-        free(data);
-        weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + 5 * WEIR__NS_PER_MS);
-    }
-    fail_msg("the script never wrote %s", name);
-    return 0;
+    number_file file;
+    (void)snprintf(file.path, sizeof file.path, "%s/%s", here->directory, name);
+    if (!await(holds_a_number, &file))
+        fail_msg("the script never wrote %s", name);
+    return file.number;
 }
 
 // ------------------------------------------------------------------------------------------------ records
@@ -797,6 +789,29 @@ static void on_started(void *context, const weir_error *result, const weir_execu
     atomic_fetch_add(started, result->code == WEIR_OK ? 1 : 1000000);
 }
 
+typedef struct crowd {
+    const char *path;
+    int64_t bytes;
+} crowd;
+
+static bool has_grown(void *arg)
+{
+    const crowd *const all = arg;
+    return file_bytes(all->path) >= all->bytes;
+}
+
+// A reader that was not there yet misses a release, so it is repeated until no run is left.
+static bool has_been_released(void *arg)
+{
+    place *const here = arg;
+    char fifo[128];
+    (void)snprintf(fifo, sizeof fifo, "%s/go", here->directory);
+    const int fd = open(fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return weir_runs_active_count(here->runs) == 0;
+}
+
 // All at once: each waits in the middle of its step until the last one has come that far.
 static void a_thousand_scripts_at_a_time(void **state)
 {
@@ -815,23 +830,11 @@ static void a_thousand_scripts_at_a_time(void **state)
             fail_msg("run %d: %s", i, err.text);
     }
     // All have written their line before any goes on.
-    char path[128];
-    struct stat file = {0};
-    (void)snprintf(path, sizeof path, "%s/up", here->directory);
-    weir__clock *const clock = weir__clock_system();
-    const uint64_t until_ms = now_ms() + patience_ms;
-    while ((stat(path, &file) != 0 || file.st_size < 3 * count) && now_ms() < until_ms)
-        weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + 10 * WEIR__NS_PER_MS);
-    assert_int_equal(file.st_size, 3 * count);
-    // A reader that was not there yet misses a release, so they are repeated.
-    char fifo[128];
-    (void)snprintf(fifo, sizeof fifo, "%s/go", here->directory);
-    while (weir_runs_active_count(here->runs) > 0 && now_ms() < until_ms) {
-        const int fd = open(fifo, O_WRONLY | O_NONBLOCK);
-        if (fd >= 0)
-            close(fd);
-        weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + 10 * WEIR__NS_PER_MS);
-    }
+    char up[128];
+    (void)snprintf(up, sizeof up, "%s/up", here->directory);
+    crowd all = {.path = up, .bytes = 3 * count};
+    assert_true(await(has_grown, &all));
+    assert_true(await(has_been_released, here));
     assert_int_equal(started, count);
     weir_runs_statistics statistics;
     assert_int_equal(weir_runs_read_statistics(here->runs, &statistics, NULL), WEIR_OK);
@@ -934,6 +937,46 @@ static void a_run_of_another_process_can_be_cancelled(void **state)
     assert_int_equal(status, 0);
 }
 
+static void start_peer(place *here, peer *other)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/database/stepflow.db", here->storage);
+    peer_start(other, path);
+}
+
+// Longer than any save may wait: they fail, are tried again and arrive in the end, once and in order.
+static void a_foreign_write_lock_delays_records_and_loses_none(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    weir_run_detail detail;
+    const weir_config store = {.write_deadline_ms = 100, .busy_timeout_ms = 20, .retry_base_ms = 10};
+    write_fifo(here->directory, "go");
+    open_runs(here, &(weir_runs_config){.store = &store});
+    start(here,
+          "echo $$ > pid; read line < go\n"
+          "i=0; while [ $i -lt 100 ]; do echo \"STEP_START:s$i\"; echo \"line $i\"; i=$((i+1)); done; echo "
+          "META:x:y",
+          0, id);
+    (void)number_in(here, "pid");
+    peer other;
+    start_peer(here, &other);
+    peer_do(&other, "BEGIN IMMEDIATE");
+    release(here->directory, "go");
+    weir_error err = WEIR_ERROR_INIT;
+    assert_int_equal(weir_runs_wait(here->runs, id, 1000, NULL, &err), WEIR_EXPIRED);
+    assert_int_equal(weir_runs_active_count(here->runs), 1);
+    peer_do(&other, "ROLLBACK");
+    peer_stop(&other);
+    finish(here, id, &detail);
+    assert_execution(&detail, "completed:0::100/100");
+    assert_int_equal(detail.steps.count, 100);
+    for (size_t i = 0; i < detail.steps.count; i++)
+        assert_int_equal(detail.steps.items[i].status, WEIR_RUN_COMPLETED);
+    assert_log(here, &detail, detail.steps.items[99].id, "line 99");
+    weir_run_detail_free(&detail);
+}
+
 // As StepFlow Monitor would: a row, no engine.
 static void save_stranger(place *here)
 {
@@ -950,43 +993,14 @@ static void rows_without_an_engine_count_when_nobody_else_is_there(void **state)
     place *const here = *state;
     weir_run_detail detail;
     save_stranger(here);
-    // Another process has the database open: it might be theirs.
-    write_fifo(here->directory, "go");
-    const pid_t other = fork();
-    assert_true(other >= 0);
-    if (other == 0) {
-        char path[128];
-        char mark[128];
-        (void)snprintf(path, sizeof path, "%s/database/stepflow.db", here->storage);
-        (void)snprintf(mark, sizeof mark, "%s/go", here->directory);
-        const int fd = open(path, O_RDONLY);
-        const int wait = open(mark, O_RDONLY);
-        _exit(fd >= 0 && wait >= 0 ? 0 : 1);
-    }
-    // The other one has opened the database when it waits in the fifo: a second look, after both ends are there.
-    char mark[128];
-    (void)snprintf(mark, sizeof mark, "%s/database/stepflow.db", here->storage);
-    weir__clock *const clock = weir__clock_system();
-    char link[64];
-    char target[256];
-    bool open_there = false;
-    for (const uint64_t until_ms = now_ms() + 20000; !open_there && now_ms() < until_ms;) {
-        for (int fd = 3; fd < 64 && !open_there; fd++) {
-            (void)snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)other, fd);
-            const ssize_t size = readlink(link, target, sizeof target - 1);
-            target[size > 0 ? size : 0] = '\0';
-            open_there = strcmp(target, mark) == 0;
-        }
-        weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + 5 * WEIR__NS_PER_MS);
-    }
-    assert_true(open_there);
+    peer other; // has the database open: the run might be its own
+    start_peer(here, &other);
     open_runs(here, NULL);
     newest(here, &detail);
     assert_execution(&detail, "pending:::0/0");
     weir_run_detail_free(&detail);
     close_runs(here);
-    release(here->directory, "go");
-    assert_int_equal(waitpid(other, NULL, 0), other);
+    peer_stop(&other);
     open_runs(here, NULL);
     newest(here, &detail);
     assert_execution(&detail, "failed::interrupted by server restart:0/0");
@@ -1039,6 +1053,7 @@ int main(void)
         TEST(what_a_killed_engine_left_is_settled),
         TEST(the_runs_of_a_living_engine_are_left_alone),
         TEST(a_run_of_another_process_can_be_cancelled),
+        TEST(a_foreign_write_lock_delays_records_and_loses_none),
         TEST(rows_without_an_engine_count_when_nobody_else_is_there),
         TEST(looking_changes_nothing),
     };
