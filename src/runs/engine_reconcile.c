@@ -131,20 +131,30 @@ typedef struct groups {
     size_t count;
 } groups;
 
-static size_t groups_alive(const groups *left)
+// False when the process belongs to one of the groups and lives. Zombies do not count: who should reap them may not care.
+static bool is_in_no_group(pid_t pid, void *context)
 {
-    size_t alive = 0;
-    for (size_t i = 0; i < left->count; i++)
-        alive += kill(-left->pgids[i], 0) == 0;
-    return alive;
+    const groups *const left = context;
+    const pid_t pgid = getpgid(pid);
+    uint64_t start_ticks;
+    for (size_t i = 0; i < left->count; i++) {
+        if (left->pgids[i] == pgid)
+            return weir__process_start_ticks(pid, &start_ticks, NULL) != WEIR_OK;
+    }
+    return true;
+}
+
+static bool groups_are_gone(groups *left)
+{
+    return each_process(is_in_no_group, left);
 }
 
 // SIGTERM has been sent: waits for the groups to vanish, then ends them.
-static void finish_groups(const groups *left, uint32_t grace_ms)
+static void finish_groups(groups *left, uint32_t grace_ms)
 {
     weir__clock *const clock = weir__clock_system();
     const uint64_t until_ns = weir__deadline_ns(weir__clock_now_ns(clock), grace_ms * WEIR__NS_PER_MS);
-    while (groups_alive(left) > 0 && weir__clock_now_ns(clock) < until_ns)
+    while (!groups_are_gone(left) && weir__clock_now_ns(clock) < until_ns)
         weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + WEIR__GROUP_POLL_MS * WEIR__NS_PER_MS);
     for (size_t i = 0; i < left->count; i++)
         (void)kill(-left->pgids[i], SIGKILL);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "support/peer.h"
 #include "weir/runs.h"
@@ -157,17 +158,8 @@ static void release(const char *directory, const char *name)
 // Whether the process is gone, or only its zombie is left.
 static bool has_vanished(void *arg)
 {
-    char path[64];
-    char stat[256] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)*(const pid_t *)arg);
-    FILE *const file = fopen(path, "re");
-    if (file == NULL)
-        return true;
-    if (fgets(stat, sizeof stat, file) == NULL)
-        stat[0] = '\0';
-    fclose(file);
-    const char *const name_end = strrchr(stat, ')');
-    return name_end == NULL || name_end[2] == 'Z' || name_end[2] == 'X';
+    uint64_t start_ticks;
+    return weir__process_start_ticks(*(const pid_t *)arg, &start_ticks, NULL) == WEIR_NOTFOUND;
 }
 
 static bool vanishes(pid_t pid)
