@@ -40,7 +40,7 @@ def wrong_exports(listing, declared):
             problems.append(f"{name} has the version {version!r}, not {VERSION_NODE}")
     if VERSION_NODE not in listing:
         problems.append(f"the version {VERSION_NODE} is missing")
-    return problems
+    return problems + [f"{name} is declared in a public header, but not exported" for name in sorted(declared - exported)]
 
 
 def check_self():
@@ -52,6 +52,7 @@ def check_self():
         (good + "0 T helper@@WEIR_0\n", True),
         (good + "0 T weir_secret@@WEIR_0\n", True),
         ("0 T weir_open\n", True),
+        ("0 A WEIR_0\n", True),
     ]
     return [f"wanted a complaint: {bad}, for:\n{listing}" for listing, bad in cases
             if bool(wrong_exports(listing, {"weir_open"})) != bad]
@@ -99,7 +100,7 @@ def main():
         tap.result("installs into a directory of its own", [stage.problem] if stage.problem else [])
         if not stage.problem:
             tap.result("libraries, headers, weir.pc and the command are there", missing_files(stage))
-            tap.result("libweir.so exports the public functions only", check_exports(stage))
+            tap.result("libweir.so exports the public functions, all of them and nothing else", check_exports(stage))
             for source in sorted((ROOT / "examples").glob("*.c")):
                 for static in (False, True):
                     kind = "static" if static else "shared"
