@@ -197,6 +197,45 @@ def test_old_database(place):
     return problems
 
 
+def run_at_once(place, count):
+    """Start so many commands together; return a problem for each that failed."""
+    started = [place.start("run", "--name", f"n{i}", "--", "true") for i in range(count)]
+    done = [place.finish(process) for process in started]
+    return [f"exit code {code}\n{out}{err}" for code, out, err in done if code]
+
+
+def test_new_folder_at_once(place):
+    """several commands may make the same new folder together"""
+    problems = run_at_once(place, 6)
+    peer = StepFlow(place.path / "storage")
+    states = [e["status"] for e in peer.executions()]
+    if states != ["completed"] * 6:
+        problems.append(f"recorded: {states}")
+    peer.close()
+    return problems
+
+
+def test_old_database_at_once(place):
+    """several commands may meet an old database together: it is rebuilt once, and no row is lost or doubled"""
+    peer = StepFlow(place.path / "storage", old=True)
+    peer.db.executemany("INSERT INTO steps (id, execution_id, name, step_index, status, created_at, metadata) "
+                        "VALUES (?, 'e', 'old', ?, 'completed', ?, '{}')",
+                        [(f"step-{i}", i, START.isoformat()) for i in range(2000)])
+    peer.db.commit()
+    peer.close()
+    problems = run_at_once(place, 4)
+    peer = StepFlow(place.path / "storage")
+    columns = [row[1] for row in peer.db.execute("PRAGMA table_info(steps)")]
+    if columns[-2:] != ["stop_on_error", "metadata"] or len(columns) != 14:
+        problems.append(f"columns: {columns}")
+    if len(peer.steps("e")) != 2000:
+        problems.append(f"{len(peer.steps('e'))} steps, not 2000")
+    if not list((peer.root / "database").glob("stepflow.db.bak-*")):
+        problems.append("there is no backup copy")
+    peer.close()
+    return problems
+
+
 def test_both_at_once(place):
     """StepFlow Monitor saves while a script runs under Weir, in the same database"""
     place.script("s.sh", "echo STEP_START:Wait\ntouch started\nuntil [ -e go ]; do sleep 0.01; done\necho done\n")
@@ -235,4 +274,5 @@ def test_repair(place):
 
 if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_folder_opens, test_unchanged, test_peer_reads_ours, test_odd_rows,
-                               test_old_database, test_both_at_once, test_repair]))
+                               test_old_database, test_new_folder_at_once, test_old_database_at_once,
+                               test_both_at_once, test_repair]))
