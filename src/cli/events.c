@@ -116,7 +116,6 @@ static void note_dropped(weir__events *events, const weir_run_event *event)
 {
     pthread_mutex_lock(&events->lock);
     events->dropped += event->lines_count;
-    events->no_memory |= !may_be_dropped(event);
     pthread_mutex_unlock(&events->lock);
 }
 
@@ -157,12 +156,4 @@ weir__event *weir__events_take(weir__events *events)
     }
     pthread_mutex_unlock(&events->lock);
     return event;
-}
-
-bool weir__events_no_memory(weir__events *events)
-{
-    pthread_mutex_lock(&events->lock);
-    const bool no_memory = events->no_memory;
-    pthread_mutex_unlock(&events->lock);
-    return no_memory;
 }

@@ -39,7 +39,6 @@ typedef struct weir__events {
     weir__event *first, *last; // lock
     size_t bytes;              // lock: waiting
     uint64_t dropped;          // lock: lines since the last event that was queued
-    bool no_memory;            // lock: an event that must not be lost was lost
     int fd;                    // an eventfd, readable while something may wait
 } weir__events;
 
@@ -53,8 +52,5 @@ void weir__events_listener(void *context, const weir_run_event *event);
 // cleared.
 weir__event *weir__events_take(weir__events *events);
 void weir__event_free(weir__event *event);
-
-// Whether an event was lost because there was no memory.
-bool weir__events_no_memory(weir__events *events);
 
 #endif

@@ -86,6 +86,8 @@ typedef struct running {
     int interrupts;    // signals that meant "stop"
     int signal_number; // the first of them
     bool ended;
+    weir_error
+        output; // the first failed write to stdout: told at the end, because the script must not suffer from it
     char id[WEIR_ID_SIZE];
 } running;
 
@@ -206,8 +208,15 @@ static uint64_t now_ns(void)
     return weir__clock_now_ns(weir__clock_system());
 }
 
+static void flush(running *r)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    if (weir__screen_flush(&r->cli->out, &err) != WEIR_OK && r->output.code == WEIR_OK)
+        r->output = err;
+}
+
 // Everything that waits, drawn; written in one go.
-static int read_events(running *r, weir_error *err)
+static void read_events(running *r)
 {
     for (weir__event *event; (event = weir__events_take(&r->events)) != NULL; weir__event_free(event)) {
         if (strcmp(event->execution_id, r->id) != 0)
@@ -217,7 +226,7 @@ static int read_events(running *r, weir_error *err)
     }
     if (!r->ended)
         weir__show_draw(&r->show, now_ns());
-    return weir__screen_flush(&r->cli->out, err);
+    flush(r);
 }
 
 static int watch(running *r, weir_error *err)
@@ -231,7 +240,7 @@ static int watch(running *r, weir_error *err)
         (void)poll(ready, sizeof ready / sizeof ready[0], gone ? 0 : wait_ms);
         code = read_signals(r, err);
         if (code == WEIR_OK)
-            code = read_events(r, err);
+            read_events(r);
         r->ended |= gone;
     }
     return code;
@@ -301,14 +310,17 @@ static int run(weir__cli *cli, const weir__command *command, void *values, const
     code = open_and_start(&r, operands, &err);
     if (code == WEIR_OK)
         code = watch(&r, &err);
-    if (code == WEIR_OK)
-        code = read_events(&r, &err);
-    if (code == WEIR_OK)
+    if (code == WEIR_OK) {
+        read_events(&r);
         code = summary(&r, &status, &err);
+    }
     if (code != WEIR_OK)
         weir__show_erase(&r.show);
+    flush(&r);
     weir_runs_unlisten(r.runs, r.listener_id);
-    const int finished = weir__records_finish(cli, r.runs, code, &err);
+    int finished = weir__records_finish(cli, r.runs, code, &err);
+    if (r.output.code != WEIR_OK)
+        finished = weir__cli_failed(cli, &r.output);
     weir__show_fini(&r.show);
     weir__events_fini(&r.events);
     if (r.signal_fd >= 0)

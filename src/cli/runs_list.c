@@ -133,6 +133,8 @@ const weir__command weir__command_runs_list = {
     .name = "runs list",
     .operands = "",
     .summary = "what ran, newest first",
+    .about = "With --json: an object with \"executions\", an array, \"count\", its size, and \"total\", all "
+             "that match.",
     .examples = "weir runs list\n"
                 "weir runs list --status failed --limit 5\n"
                 "weir runs list --search deploy --json",

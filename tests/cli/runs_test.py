@@ -284,6 +284,18 @@ def test_reader_goes_away(place):
     return problems + ([] if len(lines) == 8 else [f"{len(lines)} lines are recorded"])
 
 
+def test_full_disk(place):
+    """a disk that is full where the output goes does not end the script, and is told at the end"""
+    script = place.script("script", "for i in 1 2 3 4 5 6 7 8; do echo line $i; done\ntouch done\n")
+    with open("/dev/full", "wb") as full:
+        got = place.weir("run", "--", script, stdout=full)
+    problems = differences("weir run", (1, "", "weir: cannot write to standard output: No space left on device\n"), got)
+    lines = place.weir("runs", "logs", only(place))[1].splitlines()
+    if len(lines) != 8 or not (place.path / "done").exists():
+        problems.append(f"{len(lines)} lines are recorded, the script reached its end: {(place.path / 'done').exists()}")
+    return problems
+
+
 def age(place, days):
     """Make all runs older."""
     with sqlite3.connect(place.path / STORAGE) as database:
@@ -389,5 +401,6 @@ def test_stats(place):
 if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_cancel_of_another_process, test_follow, test_two_at_once,
-                               test_signals, test_reader_goes_away, test_cleanup, test_repair, test_storage,
+                               test_signals, test_reader_goes_away, test_full_disk,
+                               test_cleanup, test_repair, test_storage,
                                test_hostile_names, test_stats]))
