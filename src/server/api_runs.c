@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -343,14 +344,35 @@ static void on_started(void *context, const weir_error *result, const weir_execu
     pthread_mutex_unlock(&server->lock);
 }
 
-// Takes those who wait for `id` (NULL: all) off the list.
-static weir__exchange *take_waiting(weir__server *server, const char *id)
+typedef bool waiting_fn(const weir__exchange *exchange, const void *arg);
+
+static bool is_any(const weir__exchange *exchange, const void *arg)
+{
+    (void)exchange;
+    (void)arg;
+    return true;
+}
+
+static bool waits_for(const weir__exchange *exchange, const void *id)
+{
+    return strcmp(exchange->run_id, id) == 0;
+}
+
+static bool is_gone(const weir__exchange *exchange, const void *arg)
+{
+    char byte;
+    (void)arg;
+    return recv(weir__peer_fd(exchange->peer), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+// Takes those who fit off the list.
+static weir__exchange *take_waiting(weir__server *server, waiting_fn *fits, const void *arg)
 {
     weir__exchange *taken = NULL;
     pthread_mutex_lock(&server->lock);
     for (weir__exchange **link = &server->waiting; *link != NULL;) {
         weir__exchange *exchange = *link;
-        if (id != NULL && strcmp(exchange->run_id, id) != 0) {
+        if (!fits(exchange, arg)) {
             link = &exchange->next_waiting;
             continue;
         }
@@ -366,7 +388,7 @@ void weir__runs_event(void *context, const weir_run_event *event)
 {
     if (event->kind != WEIR_RUN_EVENT_ENDED)
         return;
-    weir__exchange *exchange = take_waiting(context, event->execution_id);
+    weir__exchange *exchange = take_waiting(context, waits_for, event->execution_id);
     while (exchange != NULL) {
         weir__exchange *next = exchange->next_waiting;
         answer_started(exchange, event->execution);
@@ -375,16 +397,25 @@ void weir__runs_event(void *context, const weir_run_event *event)
     }
 }
 
-void weir__runs_release_waiting(weir__server *server)
+static void release(weir__exchange *exchange, const char *why)
 {
-    weir__exchange *exchange = take_waiting(server, NULL);
     while (exchange != NULL) {
         weir__exchange *next = exchange->next_waiting;
-        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping; the run is %s",
+        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "%s; the run is %s", why,
                            exchange->run_id);
         weir__exchange_finish(exchange);
         exchange = next;
     }
+}
+
+void weir__runs_release_waiting(weir__server *server)
+{
+    release(take_waiting(server, is_any, NULL), "the server is stopping");
+}
+
+void weir__runs_release_gone(weir__server *server)
+{
+    release(take_waiting(server, is_gone, NULL), "the client closed its side and the run goes on");
 }
 
 weir__outcome weir__post_execution(weir__exchange *exchange)

@@ -39,11 +39,20 @@ typedef enum weir__outcome {
 // Answers a request, on a worker thread.
 typedef weir__outcome weir__handler(weir__exchange *exchange);
 
+// Whose threads run a handler. Those that write (or check the whole file) may have to wait for another process's
+// lock, and reads must not wait behind them. Starts do not write on a worker: the engine does that.
+typedef enum weir__lane {
+    WEIR__LANE_READ,
+    WEIR__LANE_WRITE,
+    WEIR__LANES,
+} weir__lane;
+
 typedef struct weir__route {
     const char *method; // GET also serves HEAD
     const char *path;   // segments, `*` for any one of them
     weir__handler *handler;
     weir__role role; // that it takes
+    weir__lane lane;
 } weir__route;
 
 // The route for a method and path. NULL: no such path (*allow is empty), or not with this method (*allow
@@ -99,8 +108,8 @@ struct weir__server {
     weir__serve_options options; // defaults filled in; immutable
     const char **redact;         // NULL-terminated, for weir_runs_open; immutable
     weir_runs *runs;
-    weir__keys keys; // immutable
-    weir__workers *workers;
+    weir__keys keys;                     // immutable
+    weir__workers *workers[WEIR__LANES]; // immutable while the event thread lives
     weir__peers peers;
     struct MHD_Daemon *daemon;
     weir__address address; // immutable
@@ -145,6 +154,8 @@ void weir__guard(weir__exchange *exchange);
 void weir__runs_event(void *context, const weir_run_event *event);
 // Answers those who still wait when the server stops.
 void weir__runs_release_waiting(weir__server *server);
+// Ends the waiting of clients that have closed their side: the library does not look at suspended connections.
+void weir__runs_release_gone(weir__server *server);
 
 typedef struct weir__machine {
     double cpu_percent, memory_percent, disk_percent;

@@ -100,7 +100,7 @@ static enum MHD_Result dispatch(weir__exchange *exchange)
         return send_answer(exchange);
     exchange->state = WEIR__EXCHANGE_WORKING;
     MHD_suspend_connection(exchange->connection);
-    if (!weir__workers_submit(server->workers, work, exchange)) {
+    if (!weir__workers_submit(server->workers[exchange->route->lane], work, exchange)) {
         weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE,
                            "too many requests wait already; try again");
         weir__exchange_finish(exchange);

@@ -37,6 +37,7 @@ enum {
     DRAIN_TICK_MS = 20,
     FILES_RESERVED = 256, // descriptors for everything but connections and runs
     CONNECTIONS_MIN = 16,
+    WRITE_WORKERS = 3,
 };
 
 static uint64_t now_ns(void)
@@ -196,7 +197,11 @@ static int open_all(weir__server *server, weir_error *err)
     if (code == WEIR_OK)
         code = open_runs(server, err);
     if (code == WEIR_OK)
-        code = weir__workers_create(server->options.workers, WEIR__SERVE_QUEUE_MAX, &server->workers, err);
+        code = weir__workers_create(server->options.workers, WEIR__SERVE_QUEUE_MAX,
+                                    &server->workers[WEIR__LANE_READ], err);
+    if (code == WEIR_OK)
+        code = weir__workers_create(WRITE_WORKERS, WEIR__SERVE_QUEUE_MAX, &server->workers[WEIR__LANE_WRITE],
+                                    err);
     if (code == WEIR_OK)
         code = start_library(server, listen_fd, err);
     if (code != WEIR_OK && listen_fd >= 0)
@@ -222,6 +227,12 @@ static bool wait_for_signal(int signals, int timeout_ms)
     return poll(&poller, 1, timeout_ms) > 0 && read(signals, &info, sizeof info) == (ssize_t)sizeof info;
 }
 
+static void tick(weir__server *server)
+{
+    (void)weir__peers_reap(&server->peers, now_ns());
+    weir__runs_release_gone(server);
+}
+
 // Until the first signal.
 static void run(weir__server *server, int signals)
 {
@@ -230,7 +241,7 @@ static void run(weir__server *server, int signals)
                                      : server->options.idle_timeout_ms;
     const int tick_ms = shortest_ms / 4 < TICK_MS_MAX ? (int)(shortest_ms / 4) + 1 : TICK_MS_MAX;
     while (!wait_for_signal(signals, tick_ms))
-        (void)weir__peers_reap(&server->peers, now_ns());
+        tick(server);
 }
 
 static void drain(weir__server *server, int signals)
@@ -239,7 +250,7 @@ static void drain(weir__server *server, int signals)
     while (weir_runs_active_count(server->runs) > 0 && now_ns() < deadline_ns) {
         if (wait_for_signal(signals, DRAIN_TICK_MS))
             return;
-        (void)weir__peers_reap(&server->peers, now_ns());
+        tick(server);
     }
 }
 
@@ -302,8 +313,9 @@ static void stop_accepting(weir__server *server)
 static int close_all(weir__server *server, weir_error *err)
 {
     int code = WEIR_OK;
-    if (server->workers != NULL)
-        weir__workers_stop(server->workers);
+    for (int lane = 0; lane < WEIR__LANES; lane++)
+        if (server->workers[lane] != NULL)
+            weir__workers_stop(server->workers[lane]);
     if (server->runs != NULL)
         code = weir_runs_close(server->runs, 0, err);
     weir__runs_release_waiting(server);
@@ -311,7 +323,8 @@ static int close_all(weir__server *server, weir_error *err)
         wait_for_answers(server);
         MHD_stop_daemon(server->daemon);
     }
-    weir__workers_destroy(server->workers);
+    for (int lane = 0; lane < WEIR__LANES; lane++)
+        weir__workers_destroy(server->workers[lane]);
     weir__keys_free(&server->keys);
     free(server->redact);
     return code;

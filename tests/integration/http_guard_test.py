@@ -3,6 +3,7 @@
 """`weir serve` against hostile, slow and mistaken clients: limits, Host, Origin, keys, forms. Prints TAP."""
 
 import os
+import select
 import socket
 import sys
 import tempfile
@@ -332,6 +333,22 @@ def connections_of_one_address_are_limited():
             sock.close()
 
 
+def connections_beyond_the_limit_wait_for_a_place():
+    with Server("--max-connections", "10") as server:
+        socks = [server.connect() for _ in range(10)]
+        for sock in socks:
+            sock.sendall(request())
+            equal(status_of(read_answer(sock)), 200, "within the limit")
+        with server.connect() as late:
+            late.sendall(request())
+            ready, _, _ = select.select([late], [], [], 0.3)
+            equal(ready, [], "nothing yet")
+            socks.pop().close()
+            equal(status_of(read_answer(late)), 200, "its turn")
+        for sock in socks:
+            sock.close()
+
+
 def pipelined_requests_are_answered_in_order():
     with Server() as server:
         with server.connect(10) as sock:
@@ -394,6 +411,7 @@ if __name__ == "__main__":
         idle_connections_end,
         a_reader_that_stops_is_let_go,
         connections_of_one_address_are_limited,
+        connections_beyond_the_limit_wait_for_a_place,
         pipelined_requests_are_answered_in_order,
         noise_does_not_end_the_server,
         the_access_log_cannot_be_forged,

@@ -230,6 +230,42 @@ def a_client_that_hangs_up_does_not_stop_its_run():
         equal(wait_for_end(server, run), "completed", "its end")
 
 
+def a_client_that_hangs_up_frees_its_connection():
+    with Server() as server:
+        socks = open_posts(server, 30, {"command": "sleep 600"})
+        wait_until(lambda: server.get("/api/health/metrics").json()["active_runs"] == 30, "the runs")
+        for sock in socks:
+            sock.close()
+        wait_until(lambda: server.get("/api/health/metrics").json()["system"]["open_connections"] == 1, "connections")
+        equal(server.get("/api/executions/active").json()["count"], 30, "the runs go on")
+
+
+def reads_do_not_wait_behind_writes():
+    with Server() as server:
+        run = start(server, {"command": "true", "wait": True})["id"]
+        base = sqlite3.connect(server.storage / "database/stepflow.db", isolation_level=None)
+        base.execute("BEGIN IMMEDIATE")
+        socks = []
+        for method, target in (("DELETE", f"/api/executions/{run}"), ("GET", "/api/health"),
+                               ("POST", "/api/executions/none/cancel"), ("POST", "/api/health/optimize")):
+            for _ in range(10):
+                sock = server.connect()
+                sock.sendall(f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+                socks.append(sock)
+        posts = open_posts(server, 10, {"command": "true"})
+        for _ in range(20):
+            began = time.monotonic()
+            equal(server.get("/api/executions").status, 200, "a read")
+            assert time.monotonic() - began < 1.5, f"after {time.monotonic() - began} s"
+        base.execute("ROLLBACK")
+        base.close()
+        for sock in posts:
+            answer = read_answer(sock)
+            assert answer.startswith((b"HTTP/1.1 201", b"HTTP/1.1 503")), answer[:100]
+        for sock in socks + posts:
+            sock.close()
+
+
 def sigterm_cancels_runs_and_leaves_a_clean_folder():
     with Server() as server:
         runs = [start(server, {"command": "sleep 600"})["id"] for _ in range(20)]
@@ -324,6 +360,8 @@ if __name__ == "__main__":
         a_thousand_waiting_requests_need_no_threads,
         a_thousand_starts_at_once_are_all_answered,
         a_client_that_hangs_up_does_not_stop_its_run,
+        a_client_that_hangs_up_frees_its_connection,
+        reads_do_not_wait_behind_writes,
         sigterm_cancels_runs_and_leaves_a_clean_folder,
         sigterm_lets_runs_end_within_the_drain,
         a_second_signal_ends_the_drain,
