@@ -33,8 +33,10 @@ enum {
     PIN_TRIES = 3,
     GAP_STEPS_MAX = 20,
     RESTART_LIMIT_SHARE = 4, // the log is made to start over from this part of its limit on
-    RETRY_MS = 20,           // between two attempts of a checkpoint that waits for others
-    TURN_MS = 20,            // least patience for the group that the writer is at
+    RESTART_FRAMES_MAX =
+        128,       // … and earlier when no more than these are left to be moved in the writer's turn
+    RETRY_MS = 20, // between two attempts of a checkpoint that waits for others
+    TURN_MS = 20,  // least patience for the group that the writer is at
 };
 
 static uint64_t bytes_of(const weir_store *store, int64_t frames)
@@ -419,13 +421,23 @@ static void run_by_itself(weir_store *store, weir_checkpoint_mode mode, uint64_t
         weir__log(WEIR__LOG_WARNING, "checkpoint: %s", err.text);
 }
 
+// A short log is overwritten where it lies, which the disk syncs faster than a file that grows: so it starts over
+// whenever that costs the writer little, and in any case from a part of its limit on.
+static bool wants_restart(const weir_store *store)
+{
+    const int64_t frames = atomic_load(&store->checkpointer.frames);
+    const int64_t left = frames - atomic_load(&store->checkpointer.moved);
+    return left <= RESTART_FRAMES_MAX ||
+           bytes_of(store, frames) >= store->config.wal_limit_bytes / RESTART_LIMIT_SHARE;
+}
+
 // Frames wait to be moved.
 static void checkpoint_now(weir_store *store)
 {
     pthread_mutex_lock(&store->checkpointer.lock);
     run_by_itself(store, WEIR_CHECKPOINT_PASSIVE, 0);
-    const uint64_t bytes = bytes_of(store, atomic_load(&store->checkpointer.frames));
-    if (bytes >= store->config.wal_limit_bytes / RESTART_LIMIT_SHARE) {
+    if (wants_restart(store)) {
+        const uint64_t bytes = bytes_of(store, atomic_load(&store->checkpointer.frames));
         const bool too_large = wal_file_bytes(store) > store->config.wal_limit_bytes;
         run_by_itself(store, too_large ? WEIR_CHECKPOINT_TRUNCATE : WEIR_CHECKPOINT_RESTART,
                       gap_for(store, bytes));

@@ -271,7 +271,7 @@ bool weir__pool_gap_begin(weir_store *store, uint64_t until_ns)
     weir__pool *pool = &store->pool;
     pthread_mutex_lock(&pool->lock);
     pool->gaps++;
-    pool->gap_count++;
+    pool->gap_count += pool->open_size > 0;
     while (pool->open_size > 0)
         if (weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, until_ns) == ETIMEDOUT)
             break;
