@@ -188,7 +188,7 @@ struct weir__run {
     struct weir__item_list outbox;
     size_t outbox_count, outbox_flight;
     uint64_t submit_after_ns; // do not submit before
-    bool saves_fail; // said so already
+    bool saves_fail;          // said so already
     bool execution_dirty;
     uint64_t changes_saved_ns;
     bool end_pushed;

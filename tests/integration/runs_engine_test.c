@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Scripts that really run: what is recorded of them, and that none can hold up another. Each test has a storage folder of
-// its own. Where a script has to wait for the test, it reads from a fifo.
+// Scripts that really run: what is recorded of them, and that none can hold up another. Each test has a
+// storage folder of its own. Where a script has to wait for the test, it reads from a fifo.
 #include "support/store.h"
 
 #include <fcntl.h>
