@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The routes of the server. GET /api/health writes: its probe does. The first path that fits decides, so
-// literal segments stand before `*` where both could match.
+// The routes of the server. The first path that fits decides, so literal segments stand before `*` where both
+// could match. GET /api/health writes: its probe does.
 #include "server/core.h"
 
 const weir__route weir__routes[] = {
