@@ -38,6 +38,7 @@ struct weir_stmt {
     int bind_code;    // first error of a binding, reported by the next step
     uint64_t used_in; // the use of the connection (weir_tx.use) that prepared it last
     bool running;     // stepped and not yet reset
+    bool own;         // one of ours, which the authorizer let pass: not for jobs and reads
     bool cached;      // false: too many are in use, finalized at the end of this use
     weir_stmt *bucket_next;
     weir_stmt *used_next;

@@ -7,6 +7,9 @@
 // table over the *address* of the text, because hot code passes the same literal each time: one strcmp
 // instead of a hash.
 //
+// A statement of ours (COMMIT, SAVEPOINT …) is never found by a job or read that asks for the same text: it was
+// prepared past the authorizer, who asks no more.
+//
 // A finished statement is reset at once (it must not hold a cursor); its bindings are forgotten at the end of
 // the use, because they point into the caller's memory.
 #include "store/stmt.h"
@@ -86,7 +89,8 @@ static bool cache_has_room(weir_tx *conn)
 static weir_stmt *cache_find(weir_tx *conn, const char *sql, size_t size, uint64_t hash)
 {
     for (weir_stmt *stmt = conn->buckets[hash % WEIR__CONN_BUCKETS]; stmt; stmt = stmt->bucket_next)
-        if (stmt->hash == hash && stmt->sql_size == size && memcmp(stmt->sql, sql, size) == 0)
+        if (stmt->hash == hash && stmt->own == conn->own_sql && stmt->sql_size == size &&
+            memcmp(stmt->sql, sql, size) == 0)
             return stmt;
     return NULL;
 }
@@ -116,7 +120,7 @@ static int stmt_create(weir_tx *conn, const char *sql, size_t size, uint64_t has
         return SQLITE_NOMEM;
     }
     memcpy(copy, sql, size + 1);
-    *stmt = (weir_stmt){.conn = conn, .sql = copy, .sql_size = size, .hash = hash};
+    *stmt = (weir_stmt){.conn = conn, .sql = copy, .sql_size = size, .hash = hash, .own = conn->own_sql};
     const char *rest = NULL;
     int rc = size >= INT32_MAX ? SQLITE_TOOBIG
                                : sqlite3_prepare_v3(conn->db, sql, (int)size + 1, SQLITE_PREPARE_PERSISTENT,
@@ -154,7 +158,9 @@ int weir__stmt_get(weir_tx *conn, const char *sql, weir_stmt **out)
 {
     *out = NULL;
     const weir__quick_slot slot = *quick_slot(conn, sql);
-    weir_stmt *stmt = slot.text == sql && strcmp(slot.stmt->sql, sql) == 0 ? slot.stmt : NULL;
+    weir_stmt *stmt = slot.text == sql && slot.stmt->own == conn->own_sql && strcmp(slot.stmt->sql, sql) == 0
+                          ? slot.stmt
+                          : NULL;
     if (!stmt) {
         const size_t size = strlen(sql);
         const uint64_t hash = hash_of(sql, size);
