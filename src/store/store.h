@@ -331,6 +331,7 @@ int weir__writer_on_busy(void *arg, int times);
 // Of any thread: the state's name, and whether this thread is inside a job or a callback of any store.
 const char *weir__writer_state_name(const weir_store *store);
 bool weir__writer_is_me(void);
+void weir__writer_be_inside(bool is_inside);
 
 // ---- write.c
 int weir__writer_start(weir_store *store, weir_error *err);

@@ -134,7 +134,9 @@ static void end_owed(weir_store *store, weir__job_list *owed, const weir_error *
                         "store has been "
                         "opened again: %s",
                         store->path, why->text);
+    weir__writer_be_inside(true);
     weir__acknowledge(store, owed, why ? &unknown : NULL, &store->syncer.write_ns);
+    weir__writer_be_inside(false);
     weir__queue_recycle(store, owed);
 }
 

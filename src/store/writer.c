@@ -57,6 +57,11 @@ bool weir__writer_is_me(void)
     return inside;
 }
 
+void weir__writer_be_inside(bool is_inside)
+{
+    inside = is_inside;
+}
+
 const char *weir__writer_state_name(const weir_store *store)
 {
     return STATE_NAMES[atomic_load(&store->writer.state)];
@@ -93,9 +98,9 @@ static void note_progress(weir_store *store)
 
 static void end_jobs(weir_store *store, weir__job_list *jobs, const weir_error *result)
 {
-    inside = true;
+    weir__writer_be_inside(true);
     weir__acknowledge(store, jobs, result, &store->writer.write_ns);
-    inside = false;
+    weir__writer_be_inside(false);
     weir__queue_recycle(store, jobs);
 }
 
