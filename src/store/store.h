@@ -156,6 +156,7 @@ typedef struct weir__writer {
     uint64_t attempt_until_ns; // the busy handler gives up then
     uint64_t linger_until_ns;
     weir_error scratch; // of the job that runs
+    weir__job *culprit; // the job that took the open transaction with it
     weir__rng rng;
     uint32_t tries;   // failed attempts in a row
     uint32_t careful; // chunks that still run with a savepoint for each job, because one failed lately

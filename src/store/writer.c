@@ -165,6 +165,29 @@ static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error 
     end_jobs(store, jobs, why);
 }
 
+static bool is_acknowledged(const weir__job *job, uint64_t unused)
+{
+    (void)unused;
+    return job->acknowledged;
+}
+
+// Ends jobs that failed. One among them that was acknowledged as APPLIED ran well then and failed when it ran
+// again, because somebody else's commit came in between: it is lost, and that must be told.
+static void end_failed(weir_store *store, weir__job_list *failed)
+{
+    weir__job_list lost;
+    weir__jobs_init(&lost);
+    extract(failed, &lost, is_acknowledged, 0);
+    end_jobs(store, failed, NULL);
+    if (lost.size == 0)
+        return;
+    weir_error why = WEIR_ERROR_INIT;
+    weir__error_set(&why, lost.first->failure_code, "a job failed when it was run again");
+    if (lost.first->failure)
+        weir__error_copy(&why, lost.first->failure);
+    drop_jobs(store, &lost, &why);
+}
+
 // ---------------------------------------------------------------------------------------- fence and retry
 
 void weir__writer_fence(weir_store *store, const weir_error *why)
@@ -370,8 +393,30 @@ static bool begin(weir_store *store)
 typedef enum run_result {
     RUN_FINE,
     RUN_FAILED, // the job's own failure: the transaction stands
+    RUN_ENDED,  // the job's own failure, and it took the transaction with it
     RUN_FAULT,  // the file's or the machine's: the transaction must go, or is gone
 } run_result;
+
+// Says what became of a job that ran, in writer.scratch.
+static run_result judge_run(weir_store *store, const weir__job *job, int code, int fault)
+{
+    weir_error *err = &store->writer.scratch;
+    const char *label = job->label ? job->label : "without a name";
+    if (fault) { // what the job made of it is not for its neighbours
+        if (err->code != weir__sqlite_code(fault))
+            weir__error_set(err, weir__sqlite_code(fault), "%s: %s (in the job %s)", store->path,
+                            sqlite3_errstr(fault), label);
+        err->sqlite_code = fault;
+        return RUN_FAULT;
+    }
+    const bool vanished = sqlite3_get_autocommit(store->writer.conn->db);
+    if (vanished && code == WEIR_OK)
+        weir__error_set(err, WEIR_INVALID, "%s: the job %s made SQLite roll its whole transaction back",
+                        store->path, label);
+    else if (code != WEIR_OK && err->code != code)
+        weir__error_set(err, code, "%s: the job %s failed", store->path, label);
+    return vanished ? RUN_ENDED : code == WEIR_OK ? RUN_FINE : RUN_FAILED;
+}
 
 static run_result run_job(weir_store *store, weir__job *job)
 {
@@ -384,17 +429,10 @@ static run_result run_job(weir_store *store, weir__job *job)
     inside = false;
     const int fault = writer->conn->fault_code;
     weir__conn_use_end(writer->conn);
-    if (fault || sqlite3_get_autocommit(writer->conn->db)) {
-        if (!err->code)
-            weir__error_set(err, fault ? weir__sqlite_code(fault) : WEIR_INTERNAL, "%s: %s (in the job %s)",
-                            store->path, fault ? sqlite3_errstr(fault) : "the transaction has vanished",
-                            job->label ? job->label : "?");
-        return RUN_FAULT;
-    }
-    if (code != WEIR_OK && err->code != code)
-        weir__error_set(err, code, "%s: the job %s failed", store->path,
-                        job->label ? job->label : "without a name");
-    return code == WEIR_OK ? RUN_FINE : RUN_FAILED;
+    const run_result result = judge_run(store, job, code, fault);
+    if (result == RUN_ENDED)
+        writer->culprit = job;
+    return result;
 }
 
 // Keeps what a failed job said until the group's commit.
@@ -425,7 +463,7 @@ static bool run_carefully(weir_store *store, weir__job *first, size_t size)
         if (!control(store, "SAVEPOINT weir_job"))
             return false;
         const run_result result = run_job(store, job);
-        if (result == RUN_FAULT)
+        if (result >= RUN_ENDED)
             return false;
         job->state = WEIR__JOB_APPLIED;
         if (result == RUN_FAILED) {
@@ -452,7 +490,7 @@ static bool run_chunk(weir_store *store, weir__job *first, size_t size)
     weir__job *job = first;
     for (size_t i = 0; i < size; i++, job = job->next) {
         const run_result result = run_job(store, job);
-        if (result == RUN_FAULT)
+        if (result >= RUN_ENDED)
             return false;
         job->state = WEIR__JOB_APPLIED;
         if (result == RUN_FAILED) {
@@ -470,7 +508,7 @@ static bool run_chunk(weir_store *store, weir__job *first, size_t size)
 static bool run_single(weir_store *store, weir__job *job)
 {
     const run_result result = run_job(store, job);
-    if (result == RUN_FAULT)
+    if (result >= RUN_ENDED)
         return false;
     job->state = WEIR__JOB_APPLIED;
     if (result == RUN_FAILED)
@@ -503,8 +541,33 @@ static void end_failed_single(weir_store *store)
     weir__jobs_init(&ended);
     weir__jobs_append(&ended, &writer->group);
     writer->next_to_run = NULL;
-    end_jobs(store, &ended, NULL);
+    end_failed(store, &ended);
     note_progress(store);
+}
+
+static bool is_culprit(const weir__job *job, uint64_t seq)
+{
+    return job->seq == seq;
+}
+
+// One job made SQLite roll everything back (INSERT OR ROLLBACK, RAISE(ROLLBACK), no memory): it alone fails, and
+// the others run again.
+static void end_culprit(weir_store *store)
+{
+    weir__writer *writer = &store->writer;
+    weir__job *culprit = writer->culprit;
+    writer->culprit = NULL;
+    move(store, WEIR__WRITER_RETRYING);
+    forget_attempt(store);
+    keep_failure(store, culprit);
+    weir__job_list ended;
+    weir__jobs_init(&ended);
+    extract(&writer->group, &ended, is_culprit, culprit->seq);
+    end_failed(store, &ended);
+    writer->next_to_run = writer->group.first;
+    note_progress(store);
+    if (writer->group.size == 0)
+        move(store, WEIR__WRITER_IDLE);
 }
 
 // Runs what has not run yet. False when the attempt was undone, or the group has ended.
@@ -528,12 +591,15 @@ static bool run_group(weir_store *store)
             job = job->next;
         writer->next_to_run = job;
     }
-    if (!fine) {
-        weir_error why = writer->scratch;
-        roll_back(store);
+    if (fine)
+        return true;
+    weir_error why = writer->scratch;
+    roll_back(store);
+    if (writer->culprit)
+        end_culprit(store);
+    else
         attempt_failed(store, &why);
-    }
-    return fine;
+    return false;
 }
 
 // ------------------------------------------------------------------------------------------------ commit
@@ -635,7 +701,7 @@ static void report_applied(weir_store *store)
     weir__job_list failed;
     weir__jobs_init(&failed);
     extract(&writer->group, &failed, is_failed_applied, 0);
-    end_jobs(store, &failed, NULL);
+    end_failed(store, &failed);
     inside = true;
     weir__acknowledge_applied(store, &writer->group, &writer->write_ns);
     inside = false;
