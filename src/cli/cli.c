@@ -243,6 +243,7 @@ static int unknown_command(weir__cli *cli, const char *group_name, const char *w
     const char *names[names_max] = {"help"};
     size_t count = group_name[0] == '\0' ? 1 : 0;
     for (size_t i = 0; i < commands_count && count + 1 < names_max; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): it takes the address of an object for NULL
         const char *const name = name_in_group(commands[i]->name, group_name);
         if (name != NULL)
             names[count++] = name;
