@@ -194,7 +194,7 @@ int weir_execution_init(weir_execution *execution, weir_error *err);
 int weir_run_step_init(weir_run_step *step, const char *execution_id, weir_error *err);
 int weir_artifact_init(weir_artifact *artifact, const char *execution_id, weir_error *err);
 
-// Deep copies into uninitialised structs. NOMEM leaves *to zeroed.
+// Deep copies into uninitialised structs; in a copy, what was not valid UTF-8 is U+FFFD. NOMEM leaves *to zeroed.
 int weir_execution_copy(const weir_execution *from, weir_execution *to, weir_error *err);
 int weir_run_step_copy(const weir_run_step *from, weir_run_step *to, weir_error *err);
 int weir_artifact_copy(const weir_artifact *from, weir_artifact *to, weir_error *err);

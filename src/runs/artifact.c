@@ -25,7 +25,8 @@ static void stored_name(weir__text *out, const char *id, const char *name)
     const char *kept = size > room ? name + (size - room) : name;
     while (((unsigned char)*kept & 0xC0) == 0x80)
         kept++;
-    weir__text_printf(out, "%s_%s", id, kept);
+    weir__text_printf(out, "%s_", id);
+    weir__text_utf8(out, kept, strlen(kept)); // as its row will say
 }
 
 // Whether file_path already is the copy that storing would make.

@@ -184,6 +184,18 @@ static void test_long_name(void **state)
     close(fd);
 }
 
+// A name that is not UTF-8 is stored under one that is, so that row and file agree.
+static void test_name_that_is_not_utf8(void **state)
+{
+    int fd = -1;
+    (void)state;
+    store_hello("a\xFF.txt");
+    expect_ok(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), &err);
+    close(fd);
+    assert_string_equal(test_storage_value(&storage, "SELECT hex(file_name) FROM artifacts"),
+                        "61EFBFBD2E747874");
+}
+
 static void test_open(void **state)
 {
     weir_artifact found;
@@ -258,6 +270,7 @@ int main(void)
         WITH_STORAGE(test_directory),
         WITH_STORAGE(test_failed_copy),
         WITH_STORAGE(test_long_name),
+        WITH_STORAGE(test_name_that_is_not_utf8),
         WITH_STORAGE(test_open),
         WITH_STORAGE(test_open_stays_inside),
     };

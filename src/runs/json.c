@@ -192,12 +192,25 @@ static bool has_nonfinite(const char *text, size_t size)
     return memmem(text, size, "NaN", 3) != NULL || memmem(text, size, "Infinity", 8) != NULL;
 }
 
-json_t *weir__json_load(const char *text, size_t size, json_type wanted)
+// An integer beyond 64 bits is a float at the second attempt.
+static int parse_text(const char *text, size_t size, json_t **value)
 {
-    if (text == NULL || size > WEIR_RUNS_JSON_MAX)
-        return NULL;
+    json_error_t why;
+    *value = json_loadb(text, size, JSON_ALLOW_NUL, &why);
+    if (*value == NULL && json_error_code(&why) == json_error_numeric_overflow)
+        *value = json_loadb(text, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
+    if (*value != NULL)
+        return WEIR_OK;
+    return json_error_code(&why) == json_error_out_of_memory ? WEIR_NOMEM : WEIR_INVALID;
+}
+
+int weir__json_parse(const char *text, size_t size, json_type wanted, json_t **value)
+{
     weir__text valid = {0};
     weir__text finite = {0};
+    *value = NULL;
+    if (text == NULL || size > WEIR_RUNS_JSON_MAX)
+        return WEIR_INVALID;
     if (!weir__utf8_is_valid(text, size)) {
         weir__text_utf8(&valid, text, size);
         text = weir__text_string(&valid);
@@ -208,15 +221,21 @@ json_t *weir__json_load(const char *text, size_t size, json_type wanted)
         text = weir__text_string(&finite);
         size = finite.size;
     }
-    json_t *value = json_loadb(text, size, JSON_ALLOW_NUL, NULL);
-    if (value == NULL) // an integer beyond 64 bits, perhaps
-        value = json_loadb(text, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
+    int rc = valid.failed || finite.failed ? WEIR_NOMEM : parse_text(text, size, value);
     weir__text_free(&finite);
     weir__text_free(&valid);
-    if (value != NULL && json_typeof(value) != wanted) {
-        json_decref(value);
-        value = NULL;
+    if (rc == WEIR_OK && json_typeof(*value) != wanted) {
+        json_decref(*value);
+        *value = NULL;
+        rc = WEIR_INVALID;
     }
+    return rc;
+}
+
+json_t *weir__json_load(const char *text, size_t size, json_type wanted)
+{
+    json_t *value = NULL;
+    weir__json_parse(text, size, wanted, &value);
     return value;
 }
 
@@ -240,17 +259,19 @@ static int dump_to_string(const json_t *value, char **out, weir_error *err)
 int weir__json_put(char **object_json, const char *key, json_t *value, weir_error *err)
 {
     const char *const old = *object_json != NULL ? *object_json : "{}";
-    json_t *const object = weir__json_load(old, strlen(old), JSON_OBJECT);
-    if (object == NULL) {
+    json_t *object = NULL;
+    int rc = weir__json_parse(old, strlen(old), JSON_OBJECT, &object);
+    if (rc != WEIR_OK) {
         json_decref(value);
-        return weir__error_set(err, WEIR_INVALID, "metadata is not a JSON object");
+        return rc == WEIR_NOMEM ? weir__no_memory(err)
+                                : weir__error_set(err, rc, "metadata is not a JSON object");
     }
     if (value == NULL || json_object_set_new(object, key, value) != 0) {
         json_decref(object);
         return weir__error_set(err, WEIR_INVALID, "metadata \"%s\" cannot be set: not valid UTF-8", key);
     }
     char *json = NULL;
-    const int rc = dump_to_string(object, &json, err);
+    rc = dump_to_string(object, &json, err);
     json_decref(object);
     if (rc != WEIR_OK)
         return rc;
@@ -271,13 +292,18 @@ int weir__json_redact(const weir_runs *runs, const char *environment_json, char 
 {
     *redacted = NULL;
     const char *const text = environment_json != NULL ? environment_json : "{}";
-    json_t *const object = weir__json_load(text, strlen(text), JSON_OBJECT);
-    if (object == NULL)
-        return weir__error_set(err, WEIR_INVALID, "environment is not a JSON object");
+    json_t *object = NULL;
+    int rc = weir__json_parse(text, strlen(text), JSON_OBJECT, &object);
+    if (rc != WEIR_OK)
+        return rc == WEIR_NOMEM ? weir__no_memory(err)
+                                : weir__error_set(err, rc, "environment is not a JSON object");
     for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at))
-        if (matches(runs->redact, json_object_iter_key(at)))
-            json_object_iter_set_new(object, at, json_string("***"));
-    const int rc = dump_to_string(object, redacted, err);
+        if (matches(runs->redact, json_object_iter_key(at)) &&
+            json_object_iter_set_new(object, at, json_string("***")) != 0) {
+            json_decref(object); // better no row than one with the secret in it
+            return weir__no_memory(err);
+        }
+    rc = dump_to_string(object, redacted, err);
     json_decref(object);
     return rc;
 }

@@ -41,13 +41,24 @@ static void free_strings(void *model, const size_t *offsets, size_t count)
         free(*string_at(model, offsets[i]));
 }
 
+// A copy that every reader of the database can decode: one invalid byte makes Python refuse the whole list.
+static bool copy_valid(const char *from, char **to)
+{
+    if (from == NULL || weir__utf8_is_valid(from, strlen(from)))
+        return weir__copy_string(from, to);
+    weir__text text = {0};
+    weir__text_utf8(&text, from, strlen(from));
+    *to = weir__text_take(&text);
+    return *to != NULL;
+}
+
 // Replaces the strings of a bitwise copy by copies of their own.
 static bool own_strings(void *model, const size_t *offsets, size_t count)
 {
     bool complete = true;
     for (size_t i = 0; i < count; i++) {
         char **const field = string_at(model, offsets[i]);
-        complete = weir__copy_string(*field, field) && complete;
+        complete = copy_valid(*field, field) && complete;
     }
     return complete;
 }

@@ -70,6 +70,21 @@ static void test_columns_as_written(void **state)
     weir_execution_free(&e);
 }
 
+// Invalid bytes do not reach the database, whose other readers could not decode the row.
+static void test_only_utf8_is_written(void **state)
+{
+    (void)state;
+    weir_execution e = make_execution("e1");
+    replace(&e.name, "a\xFF"
+                     "b");
+    replace(&e.error_message, "\xC3");
+    expect_ok(weir_runs_save_execution(storage.runs, &e, &err), &err);
+    assert_string_equal(
+        test_storage_value(&storage, "SELECT hex(name) || hex(error_message) FROM executions"),
+        "61EFBFBD62EFBFBD");
+    weir_execution_free(&e);
+}
+
 static void test_round_trip(void **state)
 {
     weir_run_detail detail;
@@ -709,6 +724,7 @@ int main(void)
 #define WITH_STORAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_STORAGE(test_columns_as_written),
+        WITH_STORAGE(test_only_utf8_is_written),
         WITH_STORAGE(test_round_trip),
         WITH_STORAGE(test_saves_are_guarded),
         WITH_STORAGE(test_steps_are_guarded),

@@ -108,10 +108,12 @@ static char *read_json(reader *r, json_type wanted)
     const char *const stored = weir_column_text(r->stmt, column);
     weir__text text = {0};
     if (stored != NULL && *stored != '\0' && strcmp(stored, missing) != 0) {
-        json_t *const value = weir__json_load(stored, weir_column_size(r->stmt, column), wanted);
-        if (value != NULL)
+        json_t *value = NULL;
+        const int rc = weir__json_parse(stored, weir_column_size(r->stmt, column), wanted, &value);
+        if (rc == WEIR_OK)
             weir__json_dump(&text, value);
-        r->odd += value == NULL;
+        r->odd += rc == WEIR_INVALID;
+        text.failed = text.failed || rc == WEIR_NOMEM;
         json_decref(value);
     }
     if (text.size == 0 && !text.failed)

@@ -123,8 +123,11 @@ void weir__json_dump(weir__text *text, const json_t *value);
 void weir__json_string(weir__text *text, const char *string, size_t size);
 // A float as Python's repr prints it.
 void weir__json_double(weir__text *text, double value);
-// Parses tolerantly: NaN, Infinity and -Infinity are null, integers beyond 64 bits floats. NULL when it is
-// not of the type wanted (JSON_OBJECT or JSON_ARRAY).
+// Parses tolerantly: NaN, Infinity and -Infinity are null, integers beyond 64 bits floats, invalid UTF-8 is
+// U+FFFD. WEIR_INVALID when it is not JSON, too large, or not of the type wanted (JSON_OBJECT or JSON_ARRAY);
+// WEIR_NOMEM.
+int weir__json_parse(const char *text, size_t size, json_type wanted, json_t **value);
+// The same; NULL for either.
 json_t *weir__json_load(const char *text, size_t size, json_type wanted);
 // Sets object_json[key] = value (stolen, also on error) in a malloc'd JSON object and replaces the string.
 // INVALID when it is not an object, TOOBIG beyond WEIR_RUNS_JSON_MAX.

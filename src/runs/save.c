@@ -279,26 +279,39 @@ static int save_batch(weir_tx *tx, void *arg, weir_error *err)
     return WEIR_OK;
 }
 
-static bool normalise(char **column, json_type wanted)
+// A JSON column as Python would write it.
+static int normalise(char **column, json_type wanted)
 {
-    if (*column == NULL || **column == '\0')
-        return weir__replace_string(column, wanted == JSON_ARRAY ? "[]" : "{}", NULL) == WEIR_OK;
-    json_t *const value = weir__json_load(*column, strlen(*column), wanted);
-    if (value == NULL)
-        return false;
     weir__text text = {0};
+    json_t *value = NULL;
+    if (*column == NULL || **column == '\0')
+        return weir__replace_string(column, wanted == JSON_ARRAY ? "[]" : "{}", NULL);
+    const int rc = weir__json_parse(*column, strlen(*column), wanted, &value);
+    if (rc != WEIR_OK)
+        return rc;
     weir__json_dump(&text, value);
     json_decref(value);
     char *const json = weir__text_take(&text);
     if (json == NULL)
-        return false;
+        return WEIR_NOMEM;
     free(*column);
     *column = json;
-    return true;
+    return WEIR_OK;
 }
 
-static int bad_json(const char *kind, const char *id, weir_error *err)
+// The columns may be NULL where the kind does not have them.
+static int normalise_all(const char *kind, const char *id, char **object, char **array, char **other_object,
+                         weir_error *err)
 {
+    int rc = object != NULL ? normalise(object, JSON_OBJECT) : WEIR_OK;
+    if (rc == WEIR_OK && array != NULL)
+        rc = normalise(array, JSON_ARRAY);
+    if (rc == WEIR_OK)
+        rc = normalise(other_object, JSON_OBJECT);
+    if (rc == WEIR_NOMEM)
+        return weir__no_memory(err);
+    if (rc == WEIR_OK)
+        return WEIR_OK;
     return weir__error_set(err, WEIR_INVALID,
                            "the %s %s has environment, tags or metadata that are not a JSON object or array",
                            kind, id != NULL ? id : "?");
@@ -316,9 +329,9 @@ static int clean_execution(weir_runs *runs, const weir_execution *from, weir_exe
     int rc = weir_execution_copy(from, to, err);
     if (rc != WEIR_OK)
         return rc;
-    if (!normalise(&to->environment_json, JSON_OBJECT) || !normalise(&to->tags_json, JSON_ARRAY) ||
-        !normalise(&to->metadata_json, JSON_OBJECT))
-        return bad_json("execution", to->id, err);
+    rc = normalise_all("execution", to->id, &to->environment_json, &to->tags_json, &to->metadata_json, err);
+    if (rc != WEIR_OK)
+        return rc;
     char *redacted = NULL;
     rc = weir__json_redact(runs, to->environment_json, &redacted, err);
     if (rc != WEIR_OK)
@@ -337,14 +350,14 @@ static int clean_item(weir_runs *runs, weir_save_item *item, clean_copy *copy, w
     } else if (item->kind == WEIR_SAVE_STEP && item->step != NULL) {
         rc = weir_run_step_copy(item->step, &copy->step, err);
         item->step = &copy->step;
-        if (rc == WEIR_OK && !normalise(&copy->step.metadata_json, JSON_OBJECT))
-            rc = bad_json("step", copy->step.id, err);
+        if (rc == WEIR_OK)
+            rc = normalise_all("step", copy->step.id, NULL, NULL, &copy->step.metadata_json, err);
     } else if (item->kind == WEIR_SAVE_ARTIFACT && item->artifact != NULL) {
         rc = weir_artifact_copy(item->artifact, &copy->artifact, err);
         item->artifact = &copy->artifact;
-        if (rc == WEIR_OK && (!normalise(&copy->artifact.tags_json, JSON_ARRAY) ||
-                              !normalise(&copy->artifact.metadata_json, JSON_OBJECT)))
-            rc = bad_json("artifact", copy->artifact.id, err);
+        if (rc == WEIR_OK)
+            rc = normalise_all("artifact", copy->artifact.id, NULL, &copy->artifact.tags_json,
+                               &copy->artifact.metadata_json, err);
     } else {
         rc = weir__error_set(err, WEIR_INVALID, "an item of an unknown kind, or without its value");
     }
