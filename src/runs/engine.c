@@ -523,6 +523,14 @@ static void engine_destroy(weir__runs_engine *engine)
     free(engine);
 }
 
+int weir__engine_check_process(const weir__runs_engine *engine, weir_error *err)
+{
+    if (engine->self.pid == 0 || engine->self.pid == getpid())
+        return WEIR_OK;
+    return weir__error_set(err, WEIR_FORKED, "%s was opened by the parent process: only that can use it",
+                           engine->runs->path);
+}
+
 int weir__runs_engine_close(weir__runs_engine *engine, uint32_t grace_ms, weir_error *err)
 {
     if (engine->self.pid != 0 && engine->self.pid != getpid())

@@ -180,6 +180,8 @@ struct weir__run {
     unsigned cancels; // weir_runs_cancel for it, under engine->lock
     uint64_t kill_ns;
     bool killed, group_gone;
+    uint64_t drain_ns;  // when what it left in its pipe no longer counts
+    bool metadata_full; // said so already
 
     weir__run_step_open step;
     TAILQ_HEAD(, weir__stream) streams;
@@ -254,6 +256,8 @@ weir__run *weir__engine_find_locked(weir__runs_engine *engine, const char *id);
 void weir__engine_wake_locked(weir__runs_engine *engine);
 
 // engine_run.c; the loop's thread, weir__run_create and weir__run_free excepted.
+// WEIR_FORKED in a child of the process that opened the engine, where none of its threads exist.
+int weir__engine_check_process(const weir__runs_engine *engine, weir_error *err);
 int weir__run_create(weir__runs_engine *engine, const weir_run_request *request, weir__run **run,
                      weir_error *err);
 void weir__run_free(weir__run *run);

@@ -44,6 +44,8 @@ int weir_runs_start_async(weir_runs *runs, const weir_run_request *request, weir
 {
     if (runs->engine == NULL)
         return no_engine(runs, err);
+    if (weir__engine_check_process(runs->engine, err) != WEIR_OK)
+        return WEIR_FORKED;
     weir__run *run = NULL;
     int rc = weir__run_create(runs->engine, request, &run, err);
     if (rc != WEIR_OK)
@@ -131,6 +133,8 @@ int weir_runs_cancel(weir_runs *runs, const char *id, weir_error *err)
     bool ours = false;
     int rc = WEIR_OK;
     if (engine != NULL) {
+        if (weir__engine_check_process(engine, err) != WEIR_OK)
+            return WEIR_FORKED;
         pthread_mutex_lock(&engine->lock);
         weir__run *const run = weir__engine_find_locked(engine, id);
         ours = run != NULL;
@@ -153,16 +157,32 @@ size_t weir_runs_active_count(weir_runs *runs)
     return count;
 }
 
-// Until a run of ours is gone or the time has come. Returns at once for other runs.
-static void wait_while_active(weir__runs_engine *engine, const char *id, uint64_t until_ns)
+// Until a run of ours is gone or the time has come. Returns at once, with false, for other runs.
+static bool wait_while_active(weir__runs_engine *engine, const char *id, uint64_t until_ns)
 {
     if (engine == NULL)
-        return;
+        return false;
+    bool ours = false;
     pthread_mutex_lock(&engine->lock);
-    while (weir__engine_find_locked(engine, id) != NULL && !engine->over &&
-           weir__clock_now_ns(weir__clock_system()) < until_ns)
+    while (weir__engine_find_locked(engine, id) != NULL && !engine->over) {
+        ours = true;
+        if (weir__clock_now_ns(weir__clock_system()) >= until_ns)
+            break;
         (void)weir__cond_wait_until(weir__clock_system(), &engine->changed, &engine->lock, until_ns);
+    }
     pthread_mutex_unlock(&engine->lock);
+    return ours;
+}
+
+// A run of ours that is gone, while its row says that it runs: its end could not be saved, and never will be here.
+static int unrecorded(weir__runs_engine *engine, const char *id, weir_error *err)
+{
+    pthread_mutex_lock(&engine->lock);
+    const weir_error cause = engine->save_error;
+    pthread_mutex_unlock(&engine->lock);
+    const int code = cause.code != WEIR_OK ? cause.code : WEIR_CLOSED;
+    return weir__error_set(err, code, "the end of run %s could not be recorded: %s", id,
+                           cause.code != WEIR_OK ? cause.text : "the engine is closed");
 }
 
 int weir_runs_wait(weir_runs *runs, const char *id, uint32_t deadline_ms, weir_execution *out,
@@ -174,9 +194,13 @@ int weir_runs_wait(weir_runs *runs, const char *id, uint32_t deadline_ms, weir_e
             ? WEIR__FOREVER
             : weir__deadline_ns(weir__clock_now_ns(clock), deadline_ms * WEIR__NS_PER_MS);
     weir_execution execution = {0};
-    int rc;
+    if (out != NULL)
+        *out = execution;
+    int rc = WEIR_OK;
+    if (runs->engine != NULL && (rc = weir__engine_check_process(runs->engine, err)) != WEIR_OK)
+        return rc;
     for (;;) {
-        wait_while_active(runs->engine, id, until_ns);
+        const bool ours = wait_while_active(runs->engine, id, until_ns);
         weir_execution_free(&execution);
         rc = weir_runs_get(runs, id, &execution, err);
         if (rc != WEIR_OK || weir_run_status_is_final(execution.status))
@@ -184,6 +208,10 @@ int weir_runs_wait(weir_runs *runs, const char *id, uint32_t deadline_ms, weir_e
         const uint64_t now_ns = weir__clock_now_ns(clock);
         if (now_ns >= until_ns) {
             rc = weir__error_set(err, WEIR_EXPIRED, "run %s has not ended within %u ms", id, deadline_ms);
+            break;
+        }
+        if (ours) {
+            rc = unrecorded(runs->engine, id, err);
             break;
         }
         const uint64_t look_ns = now_ns + look_ms * WEIR__NS_PER_MS;

@@ -89,8 +89,10 @@ static bool put_metadata(weir__run *run, json_t *object, weir__span key, json_t 
         return true;
     if (run->metadata_bytes > room)
         json_decref(value);
-    weir__log(WEIR__LOG_WARNING, "run %s has too much metadata: '%.*s' is not kept", run->id,
-              (int)(key.size < 100 ? key.size : 100), key.data);
+    if (!run->metadata_full)
+        weir__log(WEIR__LOG_WARNING, "run %s has too much metadata: '%.*s' and more is not kept", run->id,
+                  (int)(key.size < 100 ? key.size : 100), key.data);
+    run->metadata_full = true;
     return false;
 }
 
@@ -112,7 +114,7 @@ static void on_meta(weir__run *run, weir__span content)
     weir__span key;
     weir__span value;
     if (!weir__marker_split(content, &key, &value)) {
-        weir__log(WEIR__LOG_WARNING, "run %s: META without a value: '%.*s'", run->id,
+        weir__log(WEIR__LOG_INFO, "run %s: META without a value: '%.*s'", run->id,
                   (int)(content.size < 100 ? content.size : 100), content.data);
         return;
     }
@@ -295,7 +297,7 @@ static bool on_artifact(weir__run *run, weir__span content)
     while (path.size > 1 && path.data[path.size - 1] == '/')
         path.size--; // a directory's name is its last component
     if (path.size == 0) {
-        weir__log(WEIR__LOG_WARNING, "run %s: ARTIFACT without a path", run->id);
+        weir__log(WEIR__LOG_INFO, "run %s: ARTIFACT without a path", run->id);
         return false;
     }
     const bool in_step = run->step.model.id != NULL;

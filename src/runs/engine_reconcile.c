@@ -131,8 +131,8 @@ typedef struct groups {
     size_t count;
 } groups;
 
-// False when the process belongs to one of the groups and lives. Zombies do not count: who should reap them
-// may not care.
+// False when the process belongs to one of the groups and lives. Zombies do not count: who should reap them may
+// not care.
 static bool is_in_no_group(pid_t pid, void *context)
 {
     const groups *const left = context;

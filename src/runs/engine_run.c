@@ -27,6 +27,7 @@
 
 enum {
     read_bytes = 64 * 1024,   // per turn
+    drain_ms = 1000,          // for the output of a stopped run, should somebody else go on writing
     tail_bytes_max = 1 << 20, // of lines that wait to be told to listeners
 };
 
@@ -254,6 +255,8 @@ static void group_look(weir__run *run)
     }
     if (run->exited && run->killed)
         run->group_gone = true; // on its way out, or not ours to end
+    if (run->group_gone)
+        run->drain_ns = run->engine->now_ns + drain_ms * WEIR__NS_PER_MS;
 }
 
 // What a stopped run printed last is in its pipe; whoever holds that open longer has left the group.
@@ -261,8 +264,7 @@ static void drain_stopped(weir__run *run)
 {
     if (!run->exited || !run->group_gone || run->output < 0 || run->paused)
         return;
-    const ssize_t size = output_read(run);
-    if (size <= 0)
+    if (output_read(run) <= 0 || run->engine->now_ns >= run->drain_ns)
         output_close(run);
 }
 

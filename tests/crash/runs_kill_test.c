@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// kill -9 of a process that runs scripts, at any moment: what it has announced is there when the folder is
-// opened again, no row says that something still runs, and no script lives on.
+// kill -9 of a process that runs scripts, at any moment: what it has announced is there when the folder is opened
+// again, no row says that something still runs, and no script lives on.
 //
 // The process announces ended steps through a pipe, as listeners hear of them, that is after their commit. It is killed
 // after a number of announcements taken from a seed, which is printed.

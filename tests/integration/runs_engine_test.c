@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Scripts that really run: what is recorded of them, and that none can hold up another. Each test has a
-// storage folder of its own. Where a script has to wait for the test, it reads from a fifo.
+// Scripts that really run: what is recorded of them, and that none can hold up another. Each test has a storage
+// folder of its own. Where a script has to wait for the test, it reads from a fifo.
 #include "support/store.h"
 
 #include <fcntl.h>
@@ -643,6 +643,70 @@ static void a_child_that_holds_the_pipe_does_not_hold_the_run(void **state)
     weir_run_detail_free(&detail);
 }
 
+// A child that left the session and prints for ever cannot keep a cancelled run from ending.
+static void who_escapes_cannot_hold_a_cancelled_run(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    weir_run_detail detail;
+    open_runs(here, &(weir_runs_config){.cancel_grace_ms = 50});
+    write_fifo(here->directory, "never");
+    start(here, "setsid sh -c 'echo $$ > pid; while echo x; do :; done' & read line < never", 0, id);
+    const pid_t escaped = (pid_t)number_in(here, "pid");
+    assert_int_equal(weir_runs_cancel(here->runs, id, NULL), WEIR_OK);
+    finish(here, id, &detail);
+    assert_execution(&detail, "cancelled:-15::0/0");
+    weir_run_detail_free(&detail);
+    assert_true(vanishes(escaped)); // of SIGPIPE
+}
+
+// Something is in the way of the log: the run goes on, and says that its lines are missing.
+static void a_log_that_cannot_be_written_is_said_so(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    char path[192];
+    weir_run_detail detail;
+    open_runs(here, NULL);
+    write_fifo(here->directory, "go");
+    start(here, "read line < go; echo STEP_START:A; echo lost; echo STEP_COMPLETE:A", 0, id);
+    (void)snprintf(path, sizeof path, "%s/executions/%s", here->storage, id);
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir__fs_write_atomic(path, "", 0, 0666, &err), &err);
+    release(here->directory, "go");
+    finish(here, id, &detail);
+    assert_execution(&detail, "completed:0::1/1");
+    expect_contains(detail.steps.items[0].metadata_json, "{\"log_error\": \"");
+    weir_run_detail_free(&detail);
+    assert_int_not_equal(weir_runs_close(here->runs, 0, &err), WEIR_OK);
+    here->runs = NULL;
+    expect_contains(err.text, "bytes of log lines could not be written");
+}
+
+static void a_forked_child_is_refused(void **state)
+{
+    place *const here = *state;
+    open_runs(here, NULL);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        char id[WEIR_ID_SIZE];
+        const bool refused = weir_runs_start(here->runs, &(weir_run_request){.command = "true"}, id, NULL,
+                                             NULL) == WEIR_FORKED &&
+                             weir_runs_cancel(here->runs, "x", NULL) == WEIR_FORKED &&
+                             weir_runs_wait(here->runs, "x", 0, NULL, NULL) == WEIR_FORKED &&
+                             weir_runs_close(here->runs, 0, NULL) == WEIR_FORKED;
+        _exit(refused ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    weir_run_detail detail;
+    run(here, "echo still here", &detail);
+    assert_log(here, &detail, NULL, "still here");
+    weir_run_detail_free(&detail);
+}
+
 static void waiting_for_eof_is_a_choice(void **state)
 {
     place *const here = *state;
@@ -862,6 +926,12 @@ static void newest(place *here, weir_run_detail *detail)
     weir_execution_list_free(&list);
 }
 
+static bool has_a_step(void *arg)
+{
+    const place *const here = arg;
+    return must_read_int64(weir_runs_store(here->runs), "SELECT count(*) FROM steps") > 0;
+}
+
 static void what_a_killed_engine_left_is_settled(void **state)
 {
     place *const here = *state;
@@ -871,6 +941,9 @@ static void what_a_killed_engine_left_is_settled(void **state)
     const pid_t engine =
         fork_engine(here, "echo STEP_START:A; sh -c 'echo $$ > pid; read line < never' & wait");
     const pid_t script = (pid_t)number_in(here, "pid");
+    open_runs(here, &(weir_runs_config){.no_engine = true});
+    assert_true(await(has_a_step, here));
+    close_runs(here);
     assert_int_equal(kill(engine, SIGKILL), 0);
     assert_int_equal(waitpid(engine, NULL, 0), engine);
     open_runs(here, NULL);
@@ -1037,6 +1110,9 @@ int main(void)
         TEST(a_child_that_ignores_sigterm_is_ended_too),
         TEST(a_child_that_holds_the_pipe_does_not_hold_the_run),
         TEST(waiting_for_eof_is_a_choice),
+        TEST(who_escapes_cannot_hold_a_cancelled_run),
+        TEST(a_log_that_cannot_be_written_is_said_so),
+        TEST(a_forked_child_is_refused),
         TEST(closing_cancels_what_runs),
         TEST(closing_with_grace_lets_runs_end),
         TEST(events_follow_their_commits),
