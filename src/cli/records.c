@@ -21,13 +21,32 @@ int weir__records_open(const char *storage, weir__records_use use, weir_runs **r
     return weir_runs_open(weir__cli_storage(storage), &config, runs, err);
 }
 
+// "last" is the run that was created last; anything else an id or its beginning.
+static int resolve(weir_runs *runs, const char *text, char *id, size_t id_size, weir_error *err)
+{
+    if (strcmp(text, "last") != 0)
+        return weir_runs_resolve(runs, text, id, id_size, err);
+    weir_execution_list list = {0};
+    int code = weir_runs_list(runs, &(weir_runs_query){.limit = 1}, &list, err);
+    if (code == WEIR_OK && list.count == 0)
+        code =
+            weir__error_set(err, WEIR_NOTFOUND, "there is no last run in %s: nothing is recorded there yet",
+                            weir_runs_storage_path(runs));
+    if (code == WEIR_OK && strlen(list.items[0].id) >= id_size)
+        code = weir__error_set(err, WEIR_TOOBIG, "the id of the last run is too long");
+    if (code == WEIR_OK)
+        snprintf(id, id_size, "%s", list.items[0].id);
+    weir_execution_list_free(&list);
+    return code;
+}
+
 int weir__records_find(const char *storage, weir__records_use use, const char *text, weir_runs **runs,
                        char id[WEIR_ID_LENGTH_MAX + 1], weir_error *err)
 {
     int code = weir__records_open(storage, use, runs, err);
     if (code != WEIR_OK)
         return code;
-    code = weir_runs_resolve(*runs, text, id, WEIR_ID_LENGTH_MAX + 1, err);
+    code = resolve(*runs, text, id, WEIR_ID_LENGTH_MAX + 1, err);
     if (code != WEIR_OK) {
         (void)weir_runs_close(*runs, 0, NULL);
         *runs = NULL;

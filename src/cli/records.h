@@ -11,6 +11,11 @@
 
 enum { WEIR__ID_SHORT = 8 }; // characters of an id that tables show
 
+// For --help of commands that take an id.
+#define WEIR__ABOUT_ID                                                                               \
+    "ID is a run's id or its first characters, four at least, as long as only one run has them; or " \
+    "\"last\"."
+
 typedef enum weir__records_use {
     WEIR__RECORDS_READ,   // nothing changes
     WEIR__RECORDS_CHANGE, // rows may change, nothing runs

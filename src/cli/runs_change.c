@@ -94,7 +94,7 @@ const weir__command weir__command_runs_cancel = {
     .summary = "end a run, also one of another process",
     .about = "The script and everything it started get SIGTERM, and SIGKILL two seconds later. Returns when "
              "the end is\n"
-             "recorded. ID may be shortened to its first characters.",
+             "recorded.\n" WEIR__ABOUT_ID,
     .examples = "weir runs cancel 3f2a9c1e",
     .options = WEIR__OPTIONS(options_one),
     .defaults = &(const change_values){0},
@@ -166,7 +166,7 @@ const weir__command weir__command_runs_delete = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "remove a run that has ended, with its logs and artifacts",
-    .about = "ID may be shortened to its first characters.",
+    .about = WEIR__ABOUT_ID,
     .examples = "weir runs delete 3f2a9c1e",
     .options = WEIR__OPTIONS(options_one),
     .defaults = &(const change_values){0},

@@ -338,10 +338,11 @@ const weir__command weir__command_runs_logs = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "what a run printed, or prints right now",
-    .about = "ID may be shortened to its first characters. On a terminal the lines stand below the name of "
-             "their step, and\n"
-             "control characters are shown; elsewhere they come as the script wrote them.",
-    .examples = "weir runs logs 3f2a9c1e\n"
+    .about = WEIR__ABOUT_ID "\n"
+                            "On a terminal the lines stand below the name of their step, and control "
+                            "characters are shown; elsewhere\n"
+                            "they come as the script wrote them.",
+    .examples = "weir runs logs last\n"
                 "weir runs logs -f 3f2a9c1e --tail 20\n"
                 "weir runs logs 3f2a9c1e --step Build --timestamps",
     .options = WEIR__OPTIONS(options),

@@ -158,9 +158,9 @@ const weir__command weir__command_runs_show = {
     .operands_min = 1,
     .operands_max = 1,
     .summary = "one run with its steps and artifacts",
-    .about = "ID may be shortened to its first characters, four at least, as long as only one run has them.\n"
-             "With --json: an object with \"execution\", \"steps\" and \"artifacts\".",
-    .examples = "weir runs show 3f2a9c1e\nweir runs show 3f2a9c1e --json",
+    .about = WEIR__ABOUT_ID "\n"
+                            "With --json: an object with \"execution\", \"steps\" and \"artifacts\".",
+    .examples = "weir runs show last\nweir runs show 3f2a9c1e --json",
     .options = WEIR__OPTIONS(options),
     .defaults = &(const show_values){0},
     .values_size = sizeof(show_values),

@@ -381,6 +381,28 @@ static const char *const severity_names[] = {
     [WEIR_SEVERITY_ERROR] = "error",
 };
 
+// Words in rows that fit the screen, each behind a margin.
+static void print_wrapped(weir__screen *out, const char *text)
+{
+    const size_t width = out->columns == WEIR__COLUMNS_ALL ? WEIR__COLUMNS_ALL : out->columns - 1;
+    size_t used = 0;
+    while (*text != '\0') {
+        const size_t size = strcspn(text, " ");
+        const size_t columns = weir__visible_columns(text, size, out->unicode);
+        if (used > 0 && used + 1 + columns > width) {
+            weir__screen_add(out, "\n");
+            used = 0;
+            continue;
+        }
+        weir__screen_add(out, used == 0 ? "    " : " ");
+        used += (used == 0 ? 4 : 1) + columns;
+        weir__visible(&out->text, text, size, WEIR__COLUMNS_ALL, out->unicode);
+        text += size;
+        text += strspn(text, " ");
+    }
+    weir__screen_add(out, used > 0 ? "\n" : "");
+}
+
 static void print_health(weir__screen *out, const picture *p)
 {
     static const weir__style styles[] = {
@@ -398,12 +420,8 @@ static void print_health(weir__screen *out, const picture *p)
         weir__screen_printf(out, " %s: ", finding->name);
         weir__screen_visible(out, finding->seen, WEIR__COLUMNS_ALL);
         weir__screen_add(out, "\n");
-        const char *const more[] = {finding->meaning, finding->remedy};
-        for (size_t k = 0; k < 2; k++) {
-            weir__screen_add(out, more[k][0] != '\0' ? "    " : "");
-            weir__screen_visible(out, more[k], WEIR__COLUMNS_ALL);
-            weir__screen_add(out, more[k][0] != '\0' ? "\n" : "");
-        }
+        print_wrapped(out, finding->meaning);
+        print_wrapped(out, finding->remedy);
     }
 }
 

@@ -187,11 +187,25 @@ def test_ids(place):
         values = ", ".join("?" if name == "id" else name for name in columns)
         database.execute(f"INSERT INTO executions SELECT {values} FROM executions", [run[:8] + "-other"])
     problems = []
-    for text, wanted in ((run, 0), (run[:9] + "o", 0), (run[:8], 1), (run[:3], 1), ("ffff-none", 1), ("", 1), ("../..", 1)):
+    for text, wanted in ((run, 0), (run[:9] + "o", 0), ("last", 0), (run[:8], 1), (run[:3], 1), ("ffff-none", 1), ("", 1), ("../..", 1)):
         code, _, err = place.weir("runs", "show", text)
         if code != wanted or (code != 0) != err.startswith("weir: "):
             problems.append(f"runs show {text!r}: exit code {code}, {err}")
     return problems
+
+
+def test_last(place):
+    """"last" is the newest run"""
+    (place.path / "storage").mkdir()
+    place.weir("run", "--name", "one", "--", "true")
+    place.weir("run", "--name", "two", "--", "echo", "hello")
+    problems = place.check(["runs", "logs", "last"], (0, "hello\n", ""))
+    problems += place.check(["runs", "delete", "last"], (0, "removed 1 run, 0 steps, 0 artifacts, 1 file (35 B)\n", ""))
+    if [run["name"] for run in runs(place)] != ["one"]:
+        problems.append(f"runs are {runs(place)}")
+    place.weir("runs", "delete", "last")
+    return problems + place.check(["runs", "show", "last"],
+                                  (1, "", "weir: there is no last run in PLACE/storage: nothing is recorded there yet\n"))
 
 
 def start_script(place, body, *options):
@@ -400,7 +414,7 @@ def test_stats(place):
 
 if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
-                               test_list_filters, test_ids, test_cancel_of_another_process, test_follow, test_two_at_once,
+                               test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
                                test_signals, test_reader_goes_away, test_full_disk,
                                test_cleanup, test_repair, test_storage,
                                test_hostile_names, test_stats]))
