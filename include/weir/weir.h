@@ -98,7 +98,8 @@ typedef struct weir_config {
     uint32_t checkpoint_frames;  // PASSIVE when this many frames wait to be moved (default 1000)
     uint32_t checkpoint_idle_ms; // checkpoint and empty the log after this much silence (default 1000)
     uint64_t wal_limit_bytes;    // the -wal file is brought back below this (default 64 MiB)
-    uint32_t reader_gap_ms; // longest time that new snapshots wait so that the log can restart (default 50)
+    uint32_t reader_gap_ms; // longest time that new snapshots wait so that the log can restart (default 50;
+                            // above wal_limit_bytes up to 20 times as long)
     uint64_t wal_warning_bytes; // health: a warning above this (default 50 MB)
     uint64_t wal_error_bytes;   // health: an error above this (default 100 MB)
 

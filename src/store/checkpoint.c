@@ -16,7 +16,11 @@
 //
 // RESTART and TRUNCATE run in the writer's turn and in a reader gap. How long the gap may last grows with the
 // log: below half of the limit only a moment without readers is used, above the limit new reads wait up to
-// GAP_STEPS_MAX times reader_gap_ms.
+// GAP_STEPS_MAX times reader_gap_ms; none is made for a read that has been open for longer than it may last.
+//
+// The log keeps below its limit because checkpoints begin early (BEGIN_LIMIT_SHARE), groups are cut so that one
+// of them adds only a part of the limit, as far as the last one tells (GROUP_LIMIT_SHARE), and, from half of the
+// limit on, the next group waits for the checkpoint that is under way, at most ROOM_MS.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,6 +36,9 @@
 enum {
     PIN_TRIES = 3,
     GAP_STEPS_MAX = 20,
+    BEGIN_LIMIT_SHARE = 8, // frames are moved at the latest when the log has grown by this part of its limit
+    GROUP_LIMIT_SHARE = 8, // most that one group should add
+    ROOM_MS = 500,         // longest wait of a group for a checkpoint
     RESTART_LIMIT_SHARE = 4, // the log is made to start over from this part of its limit on
     RESTART_FRAMES_MAX =
         128,       // … and earlier when no more than these are left to be moved in the writer's turn
@@ -107,10 +114,9 @@ static bool blame_reader(weir_store *store, weir_checkpoint_report *report, cons
     const weir_snapshot *oldest = pool->open.next;
     if (oldest != &pool->open && oldest->opened_ns) {
         found = true;
-        const bool same_log = oldest->salt == index->salt[0];
         report->blocker = WEIR_BLOCKER_READER;
         report->reader_id = oldest->id;
-        report->pinned_frames = same_log ? (int64_t)index->mx_frame - oldest->frame : 0;
+        report->pinned_frames = weir__snapshot_pins(oldest, index);
         snprintf(
             report->why, sizeof report->why, "read %llu (%s), open for %llu ms, pins %lld of %lld frames",
             (unsigned long long)oldest->id, oldest->label ? oldest->label : "without a name",
@@ -279,15 +285,19 @@ static int exclusive(weir_store *store, const attempt *how, weir_checkpoint_repo
     }
     const uint64_t gap_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
     const uint64_t gap_until_ns = gap_ns < how->deadline_ns ? gap_ns : how->deadline_ns;
+    const bool empty = weir__pool_gap_begin(store, gap_until_ns);
     int code = WEIR_OK;
-    if (weir__pool_gap_begin(store, gap_until_ns) || !how->once) {
+    if (!empty)
+        weir__pool_gap_end(store);
+    if (empty || !how->once) {
         code = in_turn(store, how, gap_until_ns, report, err);
     } else {
         nothing_in_log(store, report);
         report->busy = 1;
         blame(store, report, false);
     }
-    weir__pool_gap_end(store);
+    if (empty)
+        weir__pool_gap_end(store);
     return code;
 }
 
@@ -383,9 +393,8 @@ int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadl
     pthread_mutex_unlock(&store->queue.lock);
     if (code != WEIR_OK)
         return code;
-    const attempt how = {.mode = mode,
-                         .gap_ns = (uint64_t)store->config.reader_gap_ms * GAP_STEPS_MAX * WEIR__NS_PER_MS,
-                         .deadline_ns = deadline_ns};
+    const attempt how = {
+        .mode = mode, .gap_ns = store->config.reader_gap_ms * WEIR__NS_PER_MS, .deadline_ns = deadline_ns};
     pthread_mutex_lock(&store->checkpointer.lock);
     code = run(store, &how, &report, err);
     pthread_mutex_unlock(&store->checkpointer.lock);
@@ -485,13 +494,62 @@ static void *checkpoint_main(void *arg)
             checkpoint_now(store);
         else if (is_idle(store, &last))
             checkpoint_idle(store);
-        atomic_store(&checkpointer->busy, false);
         pthread_mutex_lock(&checkpointer->wake_lock);
+        atomic_store(&checkpointer->busy, false);
+        pthread_cond_broadcast(&checkpointer->ended);
         if (due)
             idle_at_ns = weir__clock_now_ns(store->clock) + idle_ns;
     }
+    pthread_cond_broadcast(&checkpointer->ended);
     pthread_mutex_unlock(&checkpointer->wake_lock);
     return NULL;
+}
+
+// ------------------------------------------------------------------------------------------- the log's limit
+
+bool weir__checkpoint_is_behind(const weir_store *store)
+{
+    const weir__checkpointer *checkpointer = &store->checkpointer;
+    return atomic_load(&checkpointer->busy) &&
+           bytes_of(store, atomic_load(&checkpointer->frames)) >= store->config.wal_limit_bytes / 2;
+}
+
+void weir__checkpoint_wait_for_room(weir_store *store)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    if (!weir__checkpoint_is_behind(store))
+        return;
+    const uint64_t until_ns = weir__clock_now_ns(store->clock) + ROOM_MS * WEIR__NS_PER_MS;
+    pthread_mutex_lock(&checkpointer->wake_lock);
+    while (weir__checkpoint_is_behind(store) && !checkpointer->stop)
+        if (weir__cond_wait_until(store->clock, &checkpointer->ended, &checkpointer->wake_lock, until_ns) ==
+            ETIMEDOUT)
+            break;
+    pthread_mutex_unlock(&checkpointer->wake_lock);
+}
+
+// How many jobs like those of the last group, which added `frames`, should make a group.
+static void limit_group(weir_store *store, int64_t frames)
+{
+    const uint64_t jobs = store->writer.group.size;
+    const uint64_t share = store->config.wal_limit_bytes / GROUP_LIMIT_SHARE;
+    if (jobs > 0)
+        store->writer.group_jobs_limit = share / (bytes_of(store, frames) / jobs + 1) + 1;
+}
+
+// Nothing is known yet: two pages for each job.
+static void limit_first_group(weir_store *store)
+{
+    store->writer.group_jobs_limit =
+        store->config.wal_limit_bytes / GROUP_LIMIT_SHARE / bytes_of(store, 2) + 1;
+}
+
+static int64_t frames_between_checkpoints(const weir_store *store)
+{
+    const uint64_t frame_bytes = WEIR__FRAME_HEADER_BYTES + (uint64_t)store->page_size;
+    const uint64_t share = store->config.wal_limit_bytes / BEGIN_LIMIT_SHARE / frame_bytes;
+    const uint64_t wanted = store->config.checkpoint_frames;
+    return (int64_t)(wanted < share ? wanted : share > 0 ? share : 1);
 }
 
 static void note_commit(weir_store *store, int64_t frames)
@@ -502,10 +560,11 @@ static void note_commit(weir_store *store, int64_t frames)
         atomic_store(&checkpointer->moved, 0);
         atomic_store(&checkpointer->tried, 0);
     }
+    limit_group(store, frames < before ? frames : frames - before);
     const uint64_t bytes = bytes_of(store, frames);
     if (bytes > atomic_load_explicit(&checkpointer->wal_bytes_peak, memory_order_relaxed))
         atomic_store_explicit(&checkpointer->wal_bytes_peak, bytes, memory_order_relaxed);
-    if (frames - atomic_load(&checkpointer->tried) < (int64_t)store->config.checkpoint_frames ||
+    if (frames - atomic_load(&checkpointer->tried) < frames_between_checkpoints(store) ||
         atomic_exchange(&checkpointer->busy, true))
         return;
     atomic_store(&checkpointer->tried, frames);
@@ -528,6 +587,7 @@ void weir__checkpoint_init(weir_store *store)
     pthread_mutex_init(&checkpointer->lock, NULL);
     pthread_mutex_init(&checkpointer->wake_lock, NULL);
     weir__cond_init(&checkpointer->wake);
+    weir__cond_init(&checkpointer->ended);
 }
 
 int weir__checkpoint_start(weir_store *store, weir_error *err)
@@ -540,6 +600,7 @@ int weir__checkpoint_start(weir_store *store, weir_error *err)
         code = weir__store_connect(store, WEIR__CONN_SERVICE, &checkpointer->pin, err);
     if (code != WEIR_OK)
         return code;
+    limit_first_group(store);
     sqlite3_busy_handler(checkpointer->conn->db, on_busy, store);
     sqlite3_wal_hook(store->writer.conn->db, on_commit, store);
     code = weir__thread_start(&checkpointer->thread, "weir-checkpoint", checkpoint_main, store, err);

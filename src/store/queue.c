@@ -189,6 +189,7 @@ static bool may_lead(const weir_store *store, const weir__job *job)
 {
     const weir__queue *queue = &store->queue;
     return !queue->turn_taken && queue->jobs.size == 0 && job->ack != WEIR_ACK_APPLIED &&
+           !weir__checkpoint_is_behind(store) &&
            atomic_load_explicit(&store->writer.group_size_last, memory_order_relaxed) <= 1;
 }
 

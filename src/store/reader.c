@@ -266,13 +266,31 @@ int weir_read(weir_store *store, weir_read_fn *read, void *arg, const weir_read_
 
 // ---------------------------------------------------------------------------------------------------- gap
 
+// A snapshot from before the log started over was opened when everything had been moved: it reads the database file
+// alone, and while it does nothing may be moved there.
+int64_t weir__snapshot_pins(const weir_snapshot *snapshot, const weir_wal_index *index)
+{
+    const bool same_log = snapshot->salt == index->salt[0];
+    return (int64_t)index->mx_frame - (same_log ? snapshot->frame : 0);
+}
+
+// With the lock: a snapshot that has been open for longer than the gap may last is not likely to be closed in it, and
+// all others would wait in vain.
+static bool is_hopeless(const weir__pool *pool, uint64_t now_ns, uint64_t until_ns)
+{
+    const weir_snapshot *oldest = pool->open.next;
+    const uint64_t gap_ns = until_ns > now_ns ? until_ns - now_ns : 0;
+    return pool->open_size > 0 && oldest->opened_ns && oldest->opened_ns + gap_ns < now_ns;
+}
+
 bool weir__pool_gap_begin(weir_store *store, uint64_t until_ns)
 {
     weir__pool *pool = &store->pool;
     pthread_mutex_lock(&pool->lock);
     pool->gaps++;
     pool->gap_count += pool->open_size > 0;
-    while (pool->open_size > 0)
+    const bool hopeless = is_hopeless(pool, weir__clock_now_ns(store->clock), until_ns);
+    while (pool->open_size > 0 && !hopeless)
         if (weir__cond_wait_until(store->clock, &pool->changed, &pool->lock, until_ns) == ETIMEDOUT)
             break;
     const bool empty = pool->open_size == 0;

@@ -119,8 +119,8 @@ static int64_t pinned_frames(weir_store *store, const weir_wal_index *index)
     int64_t pinned = 0;
     pthread_mutex_lock(&pool->lock);
     for (const weir_snapshot *snapshot = pool->open.next; snapshot != &pool->open; snapshot = snapshot->next)
-        if (snapshot->salt == index->salt[0] && (int64_t)index->mx_frame - snapshot->frame > pinned)
-            pinned = (int64_t)index->mx_frame - snapshot->frame;
+        if (weir__snapshot_pins(snapshot, index) > pinned)
+            pinned = weir__snapshot_pins(snapshot, index);
     pthread_mutex_unlock(&pool->lock);
     return pinned;
 }
@@ -175,7 +175,7 @@ static void describe_reader(weir_store *store, const weir_snapshot *snapshot, co
     memset(info, 0, sizeof *info);
     info->id = snapshot->id;
     info->age_ns = now_ns > snapshot->opened_ns && snapshot->opened_ns ? now_ns - snapshot->opened_ns : 0;
-    info->pinned_frames = snapshot->salt == index->salt[0] ? (int64_t)index->mx_frame - snapshot->frame : 0;
+    info->pinned_frames = weir__snapshot_pins(snapshot, index);
     info->deadline_left_ms = WEIR_NO_DEADLINE;
     if (snapshot->deadline_ns != WEIR__FOREVER)
         info->deadline_left_ms = snapshot->deadline_ns > now_ns

@@ -158,7 +158,8 @@ typedef struct weir__writer {
     weir_error scratch; // of the job that runs
     weir__job *culprit; // the job that took the open transaction with it
     weir__rng rng;
-    uint32_t tries;   // failed attempts in a row
+    uint32_t tries;            // failed attempts in a row
+    uint64_t group_jobs_limit; // so that one group does not fill the log; 0: there is none
     uint32_t careful; // chunks that still run with a savepoint for each job, because one failed lately
     pthread_t thread;
     bool thread_started;
@@ -220,6 +221,7 @@ typedef struct weir__checkpointer {
 
     pthread_mutex_t wake_lock; // leaf lock: guards wake, stop and the report below
     pthread_cond_t wake;
+    pthread_cond_t ended; // a checkpoint that had been asked for, or the thread
     bool wanted, stop;
     weir__histogram time_ns;
     weir_checkpoint_report last;
@@ -356,7 +358,10 @@ int weir__sync_wait(weir_store *store, uint64_t seq, uint64_t deadline_ns, weir_
 void weir__pool_init(weir_store *store);
 int weir__pool_start(weir_store *store, weir_error *err);
 void weir__pool_stop(weir_store *store, uint64_t deadline_ns);
-// New snapshots wait until gap_end; returns whether all open ones were closed by until_ns.
+// With pool.lock: how many frames of the log as it is now cannot be moved because of this snapshot.
+int64_t weir__snapshot_pins(const weir_snapshot *snapshot, const weir_wal_index *index);
+// New snapshots wait until gap_end; returns whether all open ones were closed by until_ns. Does not wait for one
+// that has been open for longer than that already.
 bool weir__pool_gap_begin(weir_store *store, uint64_t until_ns);
 void weir__pool_gap_end(weir_store *store);
 
@@ -364,6 +369,10 @@ void weir__pool_gap_end(weir_store *store);
 void weir__checkpoint_init(weir_store *store);
 int weir__checkpoint_start(weir_store *store, weir_error *err);
 void weir__checkpoint_stop(weir_store *store);
+// Whether the log has passed half of its limit while a checkpoint is under way; waits until it has not, for a
+// bounded time. Without the turn and without a lock.
+bool weir__checkpoint_is_behind(const weir_store *store);
+void weir__checkpoint_wait_for_room(weir_store *store);
 // At closing, after everybody has gone: empties the log if that can be had at once.
 void weir__checkpoint_last(weir_store *store);
 

@@ -245,6 +245,9 @@ static void *writer_main(void *arg)
         if (queue->jobs.size == 0)
             continue;
         gather(store);
+        pthread_mutex_unlock(&queue->lock);
+        weir__checkpoint_wait_for_room(store);
+        pthread_mutex_lock(&queue->lock);
         weir__turn_take(store, WEIR__FOREVER);
         pthread_mutex_unlock(&queue->lock);
         weir__writer_take_jobs(store);

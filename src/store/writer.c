@@ -673,13 +673,21 @@ static void commit(weir_store *store)
 
 // ------------------------------------------------------------------------------------------- take and linger
 
+// How many jobs the group may hold.
+static size_t group_jobs_most(const weir_store *store)
+{
+    const uint64_t limit = store->writer.group_jobs_limit;
+    return limit && limit < store->config.group_jobs_max ? (size_t)limit : store->config.group_jobs_max;
+}
+
 void weir__writer_take_jobs(weir_store *store)
 {
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
     pthread_mutex_lock(&queue->lock);
     weir__job *first_new = NULL;
-    while (queue->jobs.first && writer->group.size < store->config.group_jobs_max) {
+    const size_t most = group_jobs_most(store);
+    while (queue->jobs.first && writer->group.size < most) {
         weir__job *job = queue->jobs.first;
         queue->jobs.first = job->next;
         queue->jobs.size--;
@@ -722,7 +730,7 @@ static bool linger(weir_store *store)
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
     if (store->config.applied_linger_ms == 0 || writer->group.size >= store->config.applied_jobs_max ||
-        !is_all_acknowledged(store))
+        writer->group.size >= group_jobs_most(store) || !is_all_acknowledged(store))
         return false;
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
     if (writer->linger_until_ns == 0)
