@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock_fake.h"
 #include "store/open.h"
@@ -373,10 +372,11 @@ typedef struct overlap {
     atomic_int failed;
 } overlap;
 
-static void linger(void)
+// What a read does with its rows takes time.
+static void work_on_rows(void)
 {
-    const struct timespec pause = {.tv_nsec = READ_MS * 1000000};
-    nanosleep(&pause, NULL); // a read of that length
+    weir__clock *const clock = weir__clock_system();
+    weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + READ_MS * WEIR__NS_PER_MS);
 }
 
 static int slow_read(weir_tx *tx, void *arg, weir_error *err)
@@ -387,7 +387,7 @@ static int slow_read(weir_tx *tx, void *arg, weir_error *err)
     int code = weir_prepare(tx, "SELECT a FROM t LIMIT 1", &stmt, err);
     if (code == WEIR_OK)
         code = weir_step(stmt, &row, err);
-    linger();
+    work_on_rows();
     return code;
 }
 
@@ -416,7 +416,7 @@ static void *naive_read_without_end(void *arg)
     sqlite3_busy_timeout(db, 10000);
     while (!atomic_load(&o->stop)) {
         sqlite3_exec(db, "BEGIN; SELECT count(*) FROM sqlite_schema;", NULL, NULL, NULL);
-        linger();
+        work_on_rows();
         sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
     }
     sqlite3_close(db);
