@@ -412,9 +412,33 @@ def test_stats(place):
     return problems
 
 
+def test_stats_log(place):
+    """weir stats counts frames in the log, moved and pinned, and names who pins them"""
+    path = place.path / "app.db"
+    writer = sqlite3.connect(path, isolation_level=None)
+    for sql in ("PRAGMA journal_mode = wal", "CREATE TABLE t (a)", "PRAGMA wal_checkpoint(PASSIVE)", "INSERT INTO t VALUES (1)"):
+        writer.execute(sql).fetchall()
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM t").fetchall()
+    writer.execute("INSERT INTO t VALUES (2)")
+    code, out, err = place.weir("stats", "app.db", "--json")
+    said = json.loads(out)
+    problems = differences("stats", (0, ""), (code, err))
+    frames = (os.stat(f"{path}-wal").st_size - 32) // (24 + 4096)
+    if said["log"] != {"frames": 2, "moved": 0, "pinned": 1} or frames < 2:
+        problems.append(f"log is {said['log']}, the file has {frames} frames")
+    mine = [holder for holder in said["processes"] if holder["pid"] == os.getpid()]
+    if not mine or not any(lock.startswith("READ") for lock in mine[0]["shared"]) or "python" not in mine[0]["command"]:
+        problems.append(f"processes are {said['processes']}")
+    reader.close()
+    writer.close()
+    return problems
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
                                test_signals, test_reader_goes_away, test_full_disk,
                                test_cleanup, test_repair, test_storage,
-                               test_hostile_names, test_stats]))
+                               test_hostile_names, test_stats, test_stats_log]))
