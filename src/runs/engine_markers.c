@@ -2,7 +2,8 @@
 //
 // What a line does. Markers change the model in memory and push what changed into the outbox; every other
 // line goes to the log of the open step, or of the run. One step is open at most: a new one completes the one
-// before. Once we have decided to end a run its markers no longer count, they are lines like any other.
+// before. Once we have ended a run because of a critical error its markers no longer count, they are lines like
+// any other.
 //
 // Metadata is kept parsed, so that a script that prints a thousand META lines costs a thousand insertions and
 // not a thousand times the whole text; its size is bounded per run.
@@ -324,7 +325,7 @@ void weir__run_line(void *context, weir__span line, bool first)
     weir__run *const run = context;
     weir__marker marker = {0};
     const bool strict = run->engine->runs->strict_markers;
-    if (first && run->stop == WEIR__STOP_NONE)
+    if (first && run->stop != WEIR__STOP_CRITICAL)
         marker = weir__marker_find(weir__markers_plain(line, &run->plain), strict);
     bool keep = false;
     switch (marker.kind) {

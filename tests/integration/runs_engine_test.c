@@ -508,7 +508,7 @@ static void a_timeout_counts_from_the_start(void **state)
     weir_run_detail detail;
     open_runs(here, NULL);
     write_fifo(here->directory, "never");
-    start(here, "echo STEP_START:A; echo $$ > pid; read line < never", 200, id);
+    start(here, "echo STEP_START:A; echo $$ > pid; read line < never", 1500, id);
     const pid_t pid = (pid_t)number_in(here, "pid");
     finish(here, id, &detail);
     assert_execution(&detail, "failed:-1:Execution timed out:0/1");
@@ -776,6 +776,8 @@ static void tell(void *context, const weir_run_event *event)
     static const char *const names[] = {"queued",       "started",    "changed",  "ended", "step",
                                         "step-changed", "step-ended", "artifact", "log"};
     event_story *const story = context;
+    if (event->kind == WEIR_RUN_EVENT_CHANGED || event->kind == WEIR_RUN_EVENT_STEP_CHANGED)
+        return; // comes when there is time for it
     pthread_mutex_lock(&story->lock);
     weir__text_printf(&story->text, "%s", names[event->kind]);
     if (event->kind == WEIR_RUN_EVENT_LOG) {
@@ -889,7 +891,10 @@ static void a_thousand_scripts_at_a_time(void **state)
     char up[128];
     (void)snprintf(up, sizeof up, "%s/up", here->directory);
     crowd all = {.path = up, .bytes = 3 * count};
-    assert_true(await(has_grown, &all));
+    bool up_now = false;
+    for (int i = 0; i < 5 && !up_now; i++) // a busy machine needs longer for so many
+        up_now = await(has_grown, &all);
+    assert_true(up_now);
     assert_true(await(has_been_released, here));
     assert_int_equal(started, count);
     weir_runs_statistics statistics;
