@@ -17,16 +17,19 @@
 
 enum { stored_name_max = 240 }; // leaves room for what a temporary name adds to it
 
-// "<id>_<name>", the name's beginning cut off (at a character) where the whole would be too long.
+// "<id>_<name>", in UTF-8 as its row will say it; the name's beginning is cut off where the whole would be too
+// long, so that the extension stays.
 static void stored_name(weir__text *out, const char *id, const char *name)
 {
     const size_t room = stored_name_max - strlen(id) - 1;
-    const size_t size = strlen(name);
-    const char *kept = size > room ? name + (size - room) : name;
-    while (((unsigned char)*kept & 0xC0) == 0x80)
+    weir__text valid = {0};
+    weir__text_utf8(&valid, name, strlen(name));
+    const char *kept = weir__text_string(&valid) + (valid.size > room ? valid.size - room : 0);
+    while (((unsigned char)*kept & 0xC0) == 0x80) // not in the middle of a character
         kept++;
-    weir__text_printf(out, "%s_", id);
-    weir__text_utf8(out, kept, strlen(kept)); // as its row will say
+    weir__text_printf(out, "%s_%s", id, kept);
+    out->failed = out->failed || valid.failed;
+    weir__text_free(&valid);
 }
 
 // Whether file_path already is the copy that storing would make.

@@ -189,6 +189,13 @@ static void test_name_that_is_not_utf8(void **state)
 {
     int fd = -1;
     (void)state;
+    char name[240];
+    memset(name, '\xFF', sizeof name); // three bytes each, once they are valid
+    memcpy(name + sizeof name - 5, ".txt", 5);
+    store_hello(name);
+    expect_ok(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), &err);
+    close(fd);
+    test_storage_sql(&storage, "DELETE FROM artifacts");
     store_hello("a\xFF.txt");
     expect_ok(weir_runs_artifact_open(storage.runs, ID, &fd, NULL, &err), &err);
     close(fd);

@@ -192,16 +192,25 @@ static bool has_nonfinite(const char *text, size_t size)
     return memmem(text, size, "NaN", 3) != NULL || memmem(text, size, "Infinity", 8) != NULL;
 }
 
+// jansson names every error of the text; where it names none, an allocation has failed.
+static bool is_no_memory(const json_error_t *why)
+{
+    const enum json_error_code code = json_error_code(why);
+    return code == json_error_unknown || code == json_error_out_of_memory;
+}
+
 // An integer beyond 64 bits is a float at the second attempt.
 static int parse_text(const char *text, size_t size, json_t **value)
 {
-    json_error_t why;
+    json_error_t why = {0}; // jansson leaves the code unset when it names no error
     *value = json_loadb(text, size, JSON_ALLOW_NUL, &why);
-    if (*value == NULL && json_error_code(&why) == json_error_numeric_overflow)
+    if (*value == NULL && json_error_code(&why) == json_error_numeric_overflow) {
+        why = (json_error_t){0};
         *value = json_loadb(text, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
+    }
     if (*value != NULL)
         return WEIR_OK;
-    return json_error_code(&why) == json_error_out_of_memory ? WEIR_NOMEM : WEIR_INVALID;
+    return is_no_memory(&why) ? WEIR_NOMEM : WEIR_INVALID;
 }
 
 int weir__json_parse(const char *text, size_t size, json_type wanted, json_t **value)
