@@ -969,6 +969,7 @@ static void the_runs_of_a_living_engine_are_left_alone(void **state)
         fork_engine(here, "echo STEP_START:A; echo $$ > pid; read line < go; echo STEP_COMPLETE:A");
     (void)number_in(here, "pid");
     open_runs(here, NULL);
+    assert_true(await(has_a_step, here));
     newest(here, &detail);
     assert_string_equal(weir_run_status_name(detail.execution.status), "running");
     char id[WEIR_ID_SIZE];
