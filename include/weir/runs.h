@@ -233,11 +233,12 @@ double weir_execution_progress(const weir_execution *execution);
 // One object each, with StepFlow Monitor's keys in its order and numbers as it prints them; malloc'd, NULL
 // without memory. A server puts its answers together from these.
 typedef struct weir_run_json_options {
-    weir_local_us now;   // for durations of what still runs (0: the present)
-    bool execution_id;   // executions: also "execution_id", the same as "id", last
-    uint64_t log_offset; // steps: "log_offset", with logs_extra
-    uint64_t log_count;  // steps: "log_count", all there are, with logs_extra
-    bool logs_extra;     // steps: add "log_count", "log_offset" and "logs_truncated" after the other keys
+    weir_local_us now;     // for durations of what still runs (0: the present)
+    bool execution_id;     // executions: also "execution_id", the same as "id", last
+    uint64_t log_offset;   // steps: "log_offset", with logs_extra
+    uint64_t log_count;    // steps: "log_count", all there are, with logs_extra
+    uint64_t log_streamed; // steps: lines that the caller puts between the brackets of "logs" by itself
+    bool logs_extra;       // steps: add "log_count", "log_offset" and "logs_truncated" after the other keys
 } weir_run_json_options;
 
 char *weir_execution_to_json(const weir_execution *execution, const weir_run_json_options *options);

@@ -139,7 +139,7 @@ static void add_step(weir__text *text, const weir_run_step *step, const weir_log
     if (options->logs_extra) {
         put_int64(text, "log_count", true, (int64_t)options->log_count);
         put_int64(text, "log_offset", true, (int64_t)options->log_offset);
-        put_bool(text, "logs_truncated", logs_count < options->log_count);
+        put_bool(text, "logs_truncated", logs_count + options->log_streamed < options->log_count);
     }
     weir__text_char(text, '}');
 }
