@@ -5,23 +5,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/assert.h"
 #include "server/core.h"
 
-static const char *segment(const weir__exchange *exchange, size_t index)
-{
-    WEIR_ASSERT(index < exchange->uri.segments_count);
-    return exchange->uri.segments[index];
-}
-
-// Rows and files that are missing have words that clients know.
+// Rows and files that are missing have words of their own.
 static weir__outcome answer_missing(weir__exchange *exchange, const weir_error *err)
 {
-    if (err->code != WEIR_NOTFOUND)
-        weir__answer_code(exchange, err);
-    else
-        weir__answer_error(exchange, MHD_HTTP_NOT_FOUND, "%s",
-                           err->os_errno == ENOENT ? "Artifact file not found" : "Artifact not found");
+    weir__answer_missing(exchange, err,
+                         err->os_errno == ENOENT ? "Artifact file not found" : "Artifact not found");
     return WEIR__ANSWERED;
 }
 
@@ -35,13 +25,12 @@ weir__outcome weir__get_artifact(weir__exchange *exchange)
 {
     weir_error err = WEIR_ERROR_INIT;
     weir_artifact artifact;
-    weir__spool spool;
     weir_runs *runs = exchange->server->runs;
-    if (weir_runs_get_artifact(runs, segment(exchange, 2), &artifact, &err) != WEIR_OK) {
+    if (weir_runs_get_artifact(runs, weir__exchange_segment(exchange, 2), &artifact, &err) != WEIR_OK) {
         err.os_errno = 0;
         return answer_missing(exchange, &err);
     }
-    weir__spool_init(&spool, weir_runs_storage_path(runs));
+    weir__spool spool = weir__exchange_spool(exchange);
     weir__spool_add(&spool, "{\"artifact\":");
     weir__spool_take(&spool, weir_artifact_to_json(&artifact, NULL));
     weir__spool_add(&spool, ",\"status\":200}");
@@ -53,15 +42,14 @@ weir__outcome weir__get_run_artifacts(weir__exchange *exchange)
 {
     weir_error err = WEIR_ERROR_INIT;
     weir_artifact_list list;
-    weir__spool spool;
     weir_runs *runs = exchange->server->runs;
-    if (weir_runs_artifacts(runs, segment(exchange, 3), &list, &err) != WEIR_OK)
+    if (weir_runs_artifacts(runs, weir__exchange_segment(exchange, 3), &list, &err) != WEIR_OK)
         return answer_missing(exchange, &err);
-    weir__spool_init(&spool, weir_runs_storage_path(runs));
+    weir__spool spool = weir__exchange_spool(exchange);
     weir__spool_add(&spool, "{\"artifacts\":");
     weir__spool_take(&spool, weir_artifact_list_to_json(&list, NULL));
     weir__spool_add(&spool, ",\"execution_id\":");
-    weir__spool_json_string(&spool, segment(exchange, 3));
+    weir__spool_json_string(&spool, weir__exchange_segment(exchange, 3));
     weir__spool_printf(&spool, ",\"count\":%zu,\"status\":200}", list.count);
     weir_artifact_list_free(&list);
     return answer_spool(exchange, &spool);
@@ -82,15 +70,15 @@ static weir__outcome send_file(weir__exchange *exchange, const char *artifact_id
 
 weir__outcome weir__download_artifact(weir__exchange *exchange)
 {
-    return send_file(exchange, segment(exchange, 2));
+    return send_file(exchange, weir__exchange_segment(exchange, 2));
 }
 
 weir__outcome weir__get_stored_file(weir__exchange *exchange)
 {
     weir_error err = WEIR_ERROR_INIT;
     weir_artifact artifact;
-    if (weir_runs_find_artifact(exchange->server->runs, segment(exchange, 2), segment(exchange, 3), &artifact,
-                                &err) != WEIR_OK)
+    if (weir_runs_find_artifact(exchange->server->runs, weir__exchange_segment(exchange, 2),
+                                weir__exchange_segment(exchange, 3), &artifact, &err) != WEIR_OK)
         return answer_missing(exchange, &err);
     const weir__outcome outcome = send_file(exchange, artifact.id);
     weir_artifact_free(&artifact);

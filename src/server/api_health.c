@@ -25,13 +25,6 @@ static void utc_now(char out[TIMESTAMP_SIZE])
         (void)strftime(out, TIMESTAMP_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
 
-static weir__spool new_spool(const weir__exchange *exchange)
-{
-    weir__spool spool;
-    weir__spool_init(&spool, weir_runs_storage_path(exchange->server->runs));
-    return spool;
-}
-
 static weir__outcome answer_code(weir__exchange *exchange, const weir_error *err)
 {
     weir__answer_code(exchange, err);
@@ -86,7 +79,7 @@ weir__outcome weir__get_health(weir__exchange *exchange)
     const size_t count = read_findings(exchange->server, findings);
     const bool working = probed.error.code == WEIR_OK;
     const bool healthy = working && (count == 0 || findings[0].severity < WEIR_SEVERITY_ERROR);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     utc_now(now);
     weir__spool_printf(
         &spool,
@@ -121,7 +114,7 @@ weir__outcome weir__get_health_status(weir__exchange *exchange)
     if (weir_runs_read_statistics(exchange->server->runs, &statistics, &err) != WEIR_OK)
         return answer_code(exchange, &err);
     weir__machine_read(exchange->server, &machine);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     utc_now(now);
     weir__spool_printf(&spool,
                        "{\"system\":{\"uptime_seconds\":%.3f,\"cpu_percent\":%.1f,\"memory_percent\":%.1f,"
@@ -150,7 +143,7 @@ weir__outcome weir__get_health_metrics(weir__exchange *exchange)
     if (weir_runs_read_metrics(server->runs, &metrics, &err) != WEIR_OK)
         return answer_code(exchange, &err);
     weir__machine_read(server, &machine);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     utc_now(now);
     weir__spool_printf(&spool, "{\"timestamp\":\"%s\",\"database\":", now);
     weir__spool_take(&spool, weir_runs_metrics_to_json(server->runs, &metrics));
@@ -182,7 +175,7 @@ weir__outcome weir__get_health_database(weir__exchange *exchange)
     char now[TIMESTAMP_SIZE];
     if (weir_runs_read_metrics(exchange->server->runs, &metrics, &err) != WEIR_OK)
         return answer_code(exchange, &err);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     utc_now(now);
     weir__spool_printf(&spool,
                        "{\"total_executions\":%llu,\"running_executions\":%llu,\"completed_executions\":%llu,"
@@ -215,7 +208,7 @@ static bool claim_optimizing(weir__server *server, bool claim)
 static void answer_optimized(weir__exchange *exchange, const weir_optimize_report *report,
                              const weir_runs_metrics *metrics)
 {
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     char now[TIMESTAMP_SIZE];
     utc_now(now);
     weir__spool_printf(&spool,
@@ -272,7 +265,7 @@ weir__outcome weir__get_store(weir__exchange *exchange)
 {
     weir_finding findings[FINDINGS_MAX];
     const size_t count = read_findings(exchange->server, findings);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     weir__spool_add(&spool, "{\"store\":");
     weir__spool_take(&spool, weir_stats_json(weir_runs_store(exchange->server->runs)));
     weir__spool_add(&spool, ",\"findings\":");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Executions over HTTP: list, start, detail, logs, cancel, delete. The shapes are those that StepFlow
+// Executions over HTTP: list, start, cancel, delete. The shapes are those that StepFlow
 // Monitor's pages read; docs/http.md lists them.
 //
 // A start is asynchronous: the exchange waits, suspended, for the engine to say that the row is committed;
@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "server/core.h"
 
-enum { LIST_DEFAULT = 50, LIST_MAX = 200, TAIL_DEFAULT = 2000 };
+enum { LIST_DEFAULT = 50, LIST_MAX = 200 };
 
 static weir_runs *runs_of(const weir__exchange *exchange)
 {
@@ -23,8 +23,7 @@ static weir_runs *runs_of(const weir__exchange *exchange)
 
 static const char *path_id(const weir__exchange *exchange)
 {
-    WEIR_ASSERT(exchange->uri.segments_count > 2);
-    return exchange->uri.segments[2];
+    return weir__exchange_segment(exchange, 2);
 }
 
 static weir__outcome answer_code(weir__exchange *exchange, const weir_error *err)
@@ -33,20 +32,10 @@ static weir__outcome answer_code(weir__exchange *exchange, const weir_error *err
     return WEIR__ANSWERED;
 }
 
-// As answer_code(), with the words that clients know for what is not there.
 static weir__outcome answer_missing(weir__exchange *exchange, const weir_error *err, const char *words)
 {
-    if (err->code != WEIR_NOTFOUND)
-        return answer_code(exchange, err);
-    weir__answer_error(exchange, MHD_HTTP_NOT_FOUND, "%s", words);
+    weir__answer_missing(exchange, err, words);
     return WEIR__ANSWERED;
-}
-
-static weir__spool new_spool(const weir__exchange *exchange)
-{
-    weir__spool spool;
-    weir__spool_init(&spool, weir_runs_storage_path(runs_of(exchange)));
-    return spool;
 }
 
 static weir__outcome answer_spool(weir__exchange *exchange, weir__spool *spool)
@@ -92,7 +81,7 @@ weir__outcome weir__get_executions(weir__exchange *exchange)
     if (read_query(exchange, &query, &err) != WEIR_OK ||
         weir_runs_list(runs_of(exchange), &query, &list, &err) != WEIR_OK)
         return answer_code(exchange, &err);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     weir__spool_add(&spool, "{\"executions\":");
     weir__spool_take(&spool, weir_execution_list_to_json(&list, NULL));
     weir__spool_printf(&spool, ",\"limit\":%lld,\"offset\":%lld,\"count\":%zu", (long long)query.limit,
@@ -129,7 +118,7 @@ weir__outcome weir__get_active(weir__exchange *exchange)
     weir_execution_list list;
     if (weir_runs_list_active(runs_of(exchange), &list, &err) != WEIR_OK)
         return answer_code(exchange, &err);
-    weir__spool spool = new_spool(exchange);
+    weir__spool spool = weir__exchange_spool(exchange);
     weir__spool_add(&spool, "{\"active_executions\":[");
     for (size_t i = 0; i < list.count; i++) {
         weir__spool_add(&spool, i > 0 ? "," : "");
@@ -150,151 +139,6 @@ weir__outcome weir__get_statistics(weir__exchange *exchange)
         return answer_code(exchange, &err);
     weir__answer_json(exchange, MHD_HTTP_OK, weir_runs_statistics_to_json(&statistics));
     return WEIR__ANSWERED;
-}
-
-// ----------------------------------------------------------------------------------------------- detail
-
-typedef struct log_choice {
-    bool none;
-    uint64_t tail; // 0: all
-} log_choice;
-
-// ?logs=all|none|tail:N
-static int read_log_choice(const weir__exchange *exchange, log_choice *choice, weir_error *err)
-{
-    const char *text = weir__uri_param(&exchange->uri, "logs");
-    *choice = (log_choice){.tail = TAIL_DEFAULT};
-    if (text == NULL || text[0] == '\0')
-        return WEIR_OK;
-    if (strcmp(text, "none") == 0) {
-        choice->none = true;
-        return WEIR_OK;
-    }
-    if (strcmp(text, "all") == 0) {
-        choice->tail = 0;
-        return WEIR_OK;
-    }
-    const char *digits = text + 5;
-    if (strncmp(text, "tail:", 5) != 0 || *digits == '\0' || strlen(digits) > 9 ||
-        digits[strspn(digits, "0123456789")] != '\0')
-        return weir__error_set(err, WEIR_INVALID, "logs must be all, none or tail:N, not '%s'", text);
-    choice->tail = strtoull(digits, NULL, 10);
-    choice->none = choice->tail == 0;
-    return WEIR_OK;
-}
-
-static int add_step(const weir__exchange *exchange, weir__spool *spool, const weir_run_step *step,
-                    log_choice choice, weir_error *err)
-{
-    weir_log_list logs = {0};
-    weir_run_json_options options = {0};
-    if (!choice.none) {
-        const weir_logs_query query = {.step_id = step->id, .tail = choice.tail};
-        const int code = weir_runs_logs(runs_of(exchange), step->execution_id, &query, &logs, err);
-        if (code != WEIR_OK && code != WEIR_NOTFOUND) // removed meanwhile: no logs
-            return code;
-        options =
-            (weir_run_json_options){.log_offset = logs.offset, .log_count = logs.total, .logs_extra = true};
-    }
-    weir__spool_take(spool, weir_run_step_to_json(step, logs.items, logs.count, &options));
-    weir_log_list_free(&logs);
-    return WEIR_OK;
-}
-
-weir__outcome weir__get_execution(weir__exchange *exchange)
-{
-    weir_error err = WEIR_ERROR_INIT;
-    weir_run_detail detail;
-    log_choice choice;
-    if (read_log_choice(exchange, &choice, &err) != WEIR_OK ||
-        weir_runs_get_detail(runs_of(exchange), path_id(exchange), &detail, &err) != WEIR_OK)
-        return answer_missing(exchange, &err, "Execution not found");
-    weir__spool spool = new_spool(exchange);
-    int code = WEIR_OK;
-    weir__spool_add(&spool, "{\"execution\":");
-    weir__spool_take(&spool, weir_execution_to_json(&detail.execution, NULL));
-    weir__spool_add(&spool, ",\"steps\":[");
-    for (size_t i = 0; code == WEIR_OK && i < detail.steps.count && !weir__spool_failed(&spool); i++) {
-        weir__spool_add(&spool, i > 0 ? "," : "");
-        code = add_step(exchange, &spool, &detail.steps.items[i], choice, &err);
-    }
-    weir__spool_add(&spool, "],\"artifacts\":");
-    weir__spool_take(&spool, weir_artifact_list_to_json(&detail.artifacts, NULL));
-    weir__spool_add(&spool, ",\"status\":200}");
-    weir_run_detail_free(&detail);
-    if (code == WEIR_OK)
-        return answer_spool(exchange, &spool);
-    weir__spool_free(&spool);
-    return answer_code(exchange, &err);
-}
-
-// ------------------------------------------------------------------------------------------------- logs
-
-typedef struct log_writer {
-    weir__spool *spool;
-    bool any;
-} log_writer;
-
-static bool write_line(void *context, const weir_log_line *line)
-{
-    log_writer *writer = context;
-    weir__spool_add(writer->spool, writer->any ? "," : "");
-    weir__spool_take(writer->spool, weir_log_line_to_json(line));
-    writer->any = true;
-    return !weir__spool_failed(writer->spool);
-}
-
-static int read_count(const weir__exchange *exchange, const char *name, uint64_t *count, weir_error *err)
-{
-    int64_t value = 0;
-    const int code = weir__uri_param_int(&exchange->uri, name, 0, &value, err);
-    *count = value < 0 ? 0 : (uint64_t)value;
-    return code;
-}
-
-static int read_logs_query(const weir__exchange *exchange, weir_logs_query *query, weir_error *err)
-{
-    *query = (weir_logs_query){.step_id = weir__uri_param(&exchange->uri, "step_id")};
-    if (query->step_id != NULL && query->step_id[0] == '\0')
-        query->step_id = NULL;
-    int code = read_count(exchange, "offset", &query->offset, err);
-    if (code == WEIR_OK)
-        code = read_count(exchange, "limit", &query->limit, err);
-    if (code == WEIR_OK)
-        code = read_count(exchange, "tail", &query->tail, err);
-    return code;
-}
-
-// The two things that can be missing have different words.
-static weir__outcome answer_no_logs(weir__exchange *exchange, bool of_step, const weir_error *err)
-{
-    weir_execution execution = {0};
-    const bool step =
-        of_step && weir_runs_get(runs_of(exchange), path_id(exchange), &execution, NULL) == WEIR_OK;
-    weir_execution_free(&execution);
-    return answer_missing(exchange, err, step ? "Step not found" : "Execution not found");
-}
-
-weir__outcome weir__get_logs(weir__exchange *exchange)
-{
-    weir_error err = WEIR_ERROR_INIT;
-    weir_logs_query query;
-    uint64_t total = 0;
-    if (read_logs_query(exchange, &query, &err) != WEIR_OK)
-        return answer_code(exchange, &err);
-    weir__spool spool = new_spool(exchange);
-    log_writer writer = {.spool = &spool};
-    weir__spool_add(&spool, "{\"logs\":[");
-    const int code =
-        weir_runs_read_logs(runs_of(exchange), path_id(exchange), &query, write_line, &writer, &total, &err);
-    if (code != WEIR_OK && !weir__spool_failed(&spool)) {
-        weir__spool_free(&spool);
-        return answer_no_logs(exchange, query.step_id != NULL, &err);
-    }
-    weir__spool_add(&spool, query.step_id != NULL ? "],\"step_id\":" : "],\"execution_id\":");
-    weir__spool_json_string(&spool, query.step_id != NULL ? query.step_id : path_id(exchange));
-    weir__spool_printf(&spool, ",\"total\":%llu,\"status\":200}", (unsigned long long)total);
-    return answer_spool(exchange, &spool);
 }
 
 // ------------------------------------------------------------------------------------------------ start

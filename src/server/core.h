@@ -84,10 +84,12 @@ struct weir__exchange {
     const weir__key *key; // who asks; NULL: no keys are configured
     weir__text body;
     size_t drained_bytes;
+    bool endless; // nobody knows where its body ends: answer at once and close
     uint64_t began_ns;
 
     unsigned status; // of the answer, or of the refusal; 0: none yet
     struct MHD_Response *response;
+    uint64_t spooled_bytes; // of the answer, in a file
 
     bool wait; // POST /api/executions: answer when the run has ended
     char run_id[WEIR_ID_SIZE];
@@ -139,7 +141,13 @@ void weir__answer_header(weir__exchange *exchange, const char *name, const char 
 // Bytes of a file; takes the descriptor. Understands Range, If-Range, If-None-Match, If-Modified-Since.
 void weir__answer_file(weir__exchange *exchange, int fd, const char *media_type, const char *name);
 
+// As weir__answer_code(), with the words that clients know for what is not there.
+void weir__answer_missing(weir__exchange *exchange, const weir_error *error, const char *words);
+
 unsigned weir__status_of_code(int code);
+// A segment of the path that the route has a `*` for.
+const char *weir__exchange_segment(const weir__exchange *exchange, size_t index);
+weir__spool weir__exchange_spool(const weir__exchange *exchange);
 // A request header, or NULL.
 const char *weir__exchange_header(const weir__exchange *exchange, const char *name);
 // The answer is complete: the event thread sends it. The exchange must not be touched after it. Any thread.

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "server/core.h"
@@ -103,9 +104,12 @@ void weir__answer_spool(weir__exchange *exchange, unsigned status, weir__spool *
     } else if (spool->fd < 0) {
         install_text(exchange, status, &spool->text, json_type);
     } else {
-        struct MHD_Response *response = MHD_create_response_from_fd64(spool->file_bytes, spool->fd);
-        if (response != NULL)
-            spool->fd = -1; // now the response's
+        uint64_t bytes = 0;
+        const int fd = weir__spool_take_file(spool, &bytes);
+        struct MHD_Response *response = MHD_create_response_from_fd64(bytes, fd);
+        if (response == NULL)
+            (void)close(fd);
+        exchange->spooled_bytes += bytes;
         install(exchange, status, response, json_type);
     }
     weir__spool_free(spool);
@@ -153,6 +157,27 @@ void weir__answer_code(weir__exchange *exchange, const weir_error *error)
         weir__log(WEIR__LOG_ERROR, "%s: %s", weir_code_name(error->code), error->text);
     weir__answer_error(exchange, status, "%s",
                        error->text[0] != '\0' ? error->text : weir_code_name(error->code));
+}
+
+void weir__answer_missing(weir__exchange *exchange, const weir_error *error, const char *words)
+{
+    if (error->code == WEIR_NOTFOUND)
+        weir__answer_error(exchange, MHD_HTTP_NOT_FOUND, "%s", words);
+    else
+        weir__answer_code(exchange, error);
+}
+
+const char *weir__exchange_segment(const weir__exchange *exchange, size_t index)
+{
+    WEIR_ASSERT(index < exchange->uri.segments_count);
+    return exchange->uri.segments[index];
+}
+
+weir__spool weir__exchange_spool(const weir__exchange *exchange)
+{
+    weir__spool spool;
+    weir__spool_init(&spool, weir_runs_storage_path(exchange->server->runs));
+    return spool;
 }
 
 // Has the client a current copy already? If-None-Match decides alone where it is given.

@@ -37,6 +37,38 @@ static bool host_is_ours(const weir__exchange *exchange, const char *name)
     return strcmp(address, name) == 0;
 }
 
+typedef struct header_count {
+    const char *name;
+    unsigned count;
+} header_count;
+
+static enum MHD_Result count_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    header_count *counted = context;
+    (void)kind;
+    (void)value;
+    if (strcasecmp(name, counted->name) == 0)
+        counted->count++;
+    return MHD_YES;
+}
+
+static unsigned headers_named(const weir__exchange *exchange, const char *name)
+{
+    header_count counted = {.name = name};
+    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, count_header, &counted);
+    return counted.count;
+}
+
+// Is it beyond doubt where the body ends? A proxy in front must not see another end than we do.
+static bool body_has_one_end(const weir__exchange *exchange)
+{
+    const unsigned lengths = headers_named(exchange, "Content-Length");
+    const unsigned codings = headers_named(exchange, "Transfer-Encoding");
+    const char *coding = weir__exchange_header(exchange, "Transfer-Encoding");
+    return lengths + codings <= 1 && (coding == NULL || strcasecmp(coding, "chunked") == 0);
+}
+
 static bool check_form(weir__exchange *exchange)
 {
     weir_error err = WEIR_ERROR_INIT;
@@ -49,32 +81,20 @@ static bool check_form(weir__exchange *exchange)
         weir__answer_code(exchange, &err);
         return false;
     }
-    if (weir__exchange_header(exchange, "Content-Length") != NULL &&
-        weir__exchange_header(exchange, "Transfer-Encoding") != NULL) {
+    if (!body_has_one_end(exchange)) {
         weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST,
-                           "Content-Length and Transfer-Encoding exclude each other");
-        weir__answer_header(exchange, "Connection", "close");
+                           "a body has one Content-Length, or Transfer-Encoding: chunked, and not both");
+        exchange->endless = true;
         return false;
     }
     return true;
 }
 
-static enum MHD_Result count_host(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    (void)kind;
-    (void)value;
-    if (strcasecmp(name, "Host") == 0)
-        ++*(unsigned *)context;
-    return MHD_YES;
-}
-
 static bool check_host(weir__exchange *exchange)
 {
     char name[WEIR__HTTP_HOST_SIZE];
-    unsigned count = 0;
-    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, count_host, &count);
     const char *host = weir__exchange_header(exchange, "Host");
-    if (count != 1 || host == NULL || !weir__http_host(host, name)) {
+    if (headers_named(exchange, "Host") != 1 || host == NULL || !weir__http_host(host, name)) {
         weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST, "the request needs one well-formed Host header");
         return false;
     }

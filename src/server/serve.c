@@ -133,8 +133,8 @@ static enum MHD_Result begin(weir__exchange *exchange, const char *method)
     exchange->state = WEIR__EXCHANGE_RECEIVING;
     if (exchange->response == NULL)
         return MHD_YES;
-    if (weir__exchange_header(exchange, "Expect") != NULL)
-        return send_answer(exchange); // the client has not sent its body, and will not
+    if (exchange->endless || weir__exchange_header(exchange, "Expect") != NULL)
+        return send_answer(exchange); // there is no body to drain; the library closes the connection
     if (exchange->status == MHD_HTTP_CONTENT_TOO_LARGE)
         refuse_body(exchange);
     return MHD_YES;
@@ -213,6 +213,7 @@ void weir__on_completed(void *cls, struct MHD_Connection *connection, void **con
     weir__peer_answered(&server->peers, exchange->peer, now_ns());
     if (exchange->response != NULL)
         MHD_destroy_response(exchange->response);
+    weir__spool_return_bytes(exchange->spooled_bytes);
     weir__uri_free(&exchange->uri);
     weir__text_free(&exchange->body);
     free(exchange->target);

@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+
+static _Atomic uint64_t all_file_bytes;
 
 void weir__spool_init(weir__spool *spool, const char *directory)
 {
@@ -47,6 +50,9 @@ static void spill(weir__spool *spool)
     }
     spool->file_bytes += done;
     weir__text_clear(&spool->text);
+    if (atomic_fetch_add(&all_file_bytes, done) + done > WEIR__SPOOL_ALL_BYTES_MAX &&
+        !weir__spool_failed(spool))
+        (void)weir__error_set(&spool->error, WEIR_BUSY, "too many large answers are under way; try again");
 }
 
 // After each append: notices lack of memory, moves on to the file, keeps the bound.
@@ -125,5 +131,21 @@ void weir__spool_free(weir__spool *spool)
     weir__text_free(&spool->text);
     if (spool->fd >= 0)
         (void)close(spool->fd);
+    weir__spool_return_bytes(spool->file_bytes);
     weir__spool_init(spool, spool->directory);
+}
+
+int weir__spool_take_file(weir__spool *spool, uint64_t *bytes)
+{
+    const int fd = spool->fd;
+    *bytes = fd < 0 ? 0 : spool->file_bytes;
+    if (fd >= 0)
+        spool->file_bytes = 0;
+    spool->fd = -1;
+    return fd;
+}
+
+void weir__spool_return_bytes(uint64_t bytes)
+{
+    atomic_fetch_sub(&all_file_bytes, bytes);
 }

@@ -17,6 +17,8 @@
 
 #define WEIR__SPOOL_MEMORY_BYTES (1U << 20)
 #define WEIR__SPOOL_BYTES_MAX (UINT64_C(256) << 20)
+// All files together, those that are still being sent included: slow readers must not fill the disk.
+#define WEIR__SPOOL_ALL_BYTES_MAX (UINT64_C(1) << 30)
 
 typedef struct weir__spool {
     weir__text text;       // all of it, or what is not in the file yet
@@ -37,9 +39,14 @@ void weir__spool_take(weir__spool *spool, char *json);
 // Has something failed so far? Worth asking in long loops.
 bool weir__spool_failed(const weir__spool *spool);
 
-// Writes what is left when there is a file. The code of the first failure, TOOBIG beyond
-// WEIR__SPOOL_BYTES_MAX.
+// Writes what is left when there is a file. The code of the first failure: TOOBIG beyond
+// WEIR__SPOOL_BYTES_MAX, BUSY beyond WEIR__SPOOL_ALL_BYTES_MAX.
 int weir__spool_end(weir__spool *spool, weir_error *err);
 void weir__spool_free(weir__spool *spool);
+
+// Takes the file out of the spool, -1 when there is none. Its bytes count until they are given back with
+// weir__spool_return_bytes().
+int weir__spool_take_file(weir__spool *spool, uint64_t *bytes);
+void weir__spool_return_bytes(uint64_t bytes);
 
 #endif

@@ -68,6 +68,35 @@ static void a_missing_folder_is_an_error_that_stays(void **state)
     weir__spool_free(&spool);
 }
 
+static void all_files_together_are_bounded(void **state)
+{
+    (void)state;
+    static const uint64_t in_use = WEIR__SPOOL_ALL_BYTES_MAX - WEIR__SPOOL_MEMORY_BYTES - 1;
+    weir__spool spool;
+    weir_error err = WEIR_ERROR_INIT;
+    uint64_t bytes = 0;
+    char *large = calloc(1, WEIR__SPOOL_MEMORY_BYTES + 1);
+    assert_non_null(large);
+    weir__spool_return_bytes((uint64_t)0 - in_use);
+    weir__spool_init(&spool, "/tmp");
+    weir__spool_append(&spool, large, WEIR__SPOOL_MEMORY_BYTES + 1); // the last that fits
+    assert_int_equal(weir__spool_end(&spool, &err), WEIR_OK);
+    const int fd = weir__spool_take_file(&spool, &bytes);
+    assert_true(fd >= 0);
+    assert_int_equal(bytes, WEIR__SPOOL_MEMORY_BYTES + 1);
+    weir__spool_free(&spool);
+    weir__spool_append(&spool, large, WEIR__SPOOL_MEMORY_BYTES + 1);
+    assert_int_equal(weir__spool_end(&spool, &err), WEIR_BUSY);
+    weir__spool_free(&spool);
+    weir__spool_return_bytes(bytes); // the first one has been sent
+    weir__spool_append(&spool, large, WEIR__SPOOL_MEMORY_BYTES + 1);
+    assert_int_equal(weir__spool_end(&spool, &err), WEIR_OK);
+    weir__spool_free(&spool);
+    weir__spool_return_bytes(in_use);
+    (void)close(fd);
+    free(large);
+}
+
 static void lack_of_memory_is_noticed(void **state)
 {
     (void)state;
@@ -84,6 +113,7 @@ int main(void)
         cmocka_unit_test(small_answers_stay_in_memory),
         cmocka_unit_test(large_answers_move_to_a_file),
         cmocka_unit_test(a_missing_folder_is_an_error_that_stays),
+        cmocka_unit_test(all_files_together_are_bounded),
         cmocka_unit_test(lack_of_memory_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,19 @@ def large_logs_do_not_live_in_memory():
         equal(left, [], "nothing is left behind")
 
 
+def long_lines_do_not_live_in_memory_either():
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
+    with Filled(environment={"ASAN_OPTIONS": sanitizer}) as server:
+        with (server.storage / "executions/run-11/step_0_step-0.log").open("w") as log:
+            for _ in range(150):
+                log.write(f"[2025-08-01T17:30:11.000001] {'x' * 500_000}\n")
+        before = peak_kib(server)
+        step = server.get("/api/executions/run-11").json()["steps"][0]
+        grown = peak_kib(server) - before
+        equal((len(step["logs"]), step["log_count"], step["log_offset"], step["logs_truncated"]), (150, 150, 0, False), "")
+        assert grown < 30_000, f"{grown} KiB for 75 MB of lines"
+
+
 def peak_kib(server):
     for line in Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -359,6 +372,7 @@ if __name__ == "__main__":
         detail_has_steps_logs_and_artifacts,
         logs_come_whole_or_in_part,
         large_logs_do_not_live_in_memory,
+        long_lines_do_not_live_in_memory_either,
         statistics_and_active_have_their_shapes,
         artifacts_are_listed_and_shown,
         files_are_downloaded_whole_and_in_ranges,

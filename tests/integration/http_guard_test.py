@@ -222,6 +222,10 @@ def a_body_in_pieces_is_limited_while_it_comes():
         equal(status_of(server.raw(chunked + b"2\r\n{}\r\n0\r\n\r\n")), 400, "a small one is read")
         both = request("/api/executions", method="POST", extra="Transfer-Encoding: chunked\r\nContent-Length: 2\r\n")
         assert status_of(server.raw(both + b"2\r\n{}\r\n0\r\n\r\n")) == 400, "two lengths"
+        twice = request("/api/executions", method="POST", extra="Content-Length: 2\r\nContent-Length: 3\r\n")
+        equal(status_of(server.raw(twice + b"{}x")), 400, "two Content-Lengths")
+        other = request("/api/executions", method="POST", extra="Transfer-Encoding: gzip, chunked\r\n")
+        assert status_of(server.raw(other + b"2\r\n{}\r\n0\r\n\r\n")) in (400, 501), "another coding"
 
 
 def expect_continue_is_honoured():
