@@ -21,17 +21,23 @@ typedef struct client_task {
     weir_store *store;
 } client_task;
 
+// A job's argument.
+typedef struct entry {
+    const weir__bench_task *task;
+    int64_t value;
+} entry;
+
 static int insert_row(weir_tx *tx, void *arg, weir_error *err)
 {
-    const int64_t *value = arg;
+    const entry *e = arg;
     weir_stmt *stmt = NULL;
-    bool row = false;
+    bool more = false;
     const int code = weir_prepare(tx, WEIR__BENCH_INSERT, &stmt, err);
     if (code != WEIR_OK)
         return code;
-    weir_bind_int64(stmt, 1, *value);
-    weir_bind_text(stmt, 2, WEIR__BENCH_NOTE, sizeof WEIR__BENCH_NOTE - 1);
-    return weir_step(stmt, &row, err);
+    weir_bind_int64(stmt, 1, e->value);
+    weir_bind_text(stmt, 2, e->task->text, e->task->text_bytes);
+    return weir_step(stmt, &more, err);
 }
 
 // As WEIR_OK in an error may only be read off the returned code, the worker's error is set from that.
@@ -47,12 +53,12 @@ void weir__client_blocking(weir__worker *worker)
     const weir_write_options options = {.ack = WEIR_ACK_DURABLE, .label = "bench"};
     weir__worker_ready(worker);
     while (weir__worker_goes_on(worker)) {
-        int64_t value = weir__worker_next_value(worker);
+        entry e = {.task = context->task, .value = weir__worker_next_value(worker)};
         weir_error err = WEIR_ERROR_INIT;
         const uint64_t start_ns = weir__worker_now_ns();
-        const int code = weir_write(context->store, insert_row, &value, &options, &err);
+        const int code = weir_write(context->store, insert_row, &e, &options, &err);
         if (code == WEIR_OK)
-            weir__worker_acknowledge(worker, 1, value, weir__worker_now_ns() - start_ns);
+            weir__worker_acknowledge(worker, 1, e.value, weir__worker_now_ns() - start_ns);
         else
             keep_error(worker, &err, code);
     }
@@ -66,7 +72,7 @@ typedef struct batch {
     sem_t ended;             // posted with the last one
     weir_error failure;      // of the first failed job
     unsigned size;           // submitted: owned by the client
-    int64_t values[WEIR__BENCH_BATCH_JOBS];
+    entry entries[WEIR__BENCH_BATCH_JOBS];
     uint64_t submitted_ns[WEIR__BENCH_BATCH_JOBS];
 } batch;
 
@@ -86,18 +92,19 @@ static void on_done(void *context, const weir_error *result)
 }
 
 // One job more than there are is kept open while the batch is handed in, so that it cannot end before.
-static void hand_in(weir__worker *worker, weir_store *store, batch *b)
+static void hand_in(weir__worker *worker, batch *b)
 {
+    const client_task *context = worker->context;
     const weir_write_options options = {
-        .ack = WEIR_ACK_DURABLE, .label = "bench", .arg_bytes = sizeof *b->values};
+        .ack = WEIR_ACK_DURABLE, .label = "bench", .arg_bytes = sizeof *b->entries};
     atomic_store_explicit(&b->open, WEIR__BENCH_BATCH_JOBS + 1, memory_order_relaxed);
     b->size = 0;
     while (b->size < WEIR__BENCH_BATCH_JOBS) {
         const unsigned i = b->size;
-        b->values[i] = weir__worker_next_value(worker);
+        b->entries[i] = (entry){.task = context->task, .value = weir__worker_next_value(worker)};
         b->submitted_ns[i] = weir__worker_now_ns();
         weir_error err = WEIR_ERROR_INIT;
-        const int code = weir_submit(store, insert_row, &b->values[i], &options, on_done, b, &err);
+        const int code = weir_submit(context->store, insert_row, &b->entries[i], &options, on_done, b, &err);
         if (code != WEIR_OK) {
             keep_error(worker, &err, code);
             break;
@@ -116,23 +123,22 @@ static void take_back(weir__worker *worker, batch *b)
         keep_error(worker, &b->failure, b->failure.code);
     const uint64_t now_ns = weir__worker_now_ns();
     for (unsigned i = 0; i < b->size && worker->err.code == WEIR_OK; i++)
-        weir__worker_acknowledge(worker, 1, b->values[i], now_ns - b->submitted_ns[i]);
+        weir__worker_acknowledge(worker, 1, b->entries[i].value, now_ns - b->submitted_ns[i]);
     b->size = 0;
 }
 
 void weir__client_in_flight(weir__worker *worker)
 {
-    const client_task *context = worker->context;
     batch batches[2] = {0};
     for (int i = 0; i < 2; i++)
         sem_init(&batches[i].ended, 0, 0);
     weir__worker_ready(worker);
     for (int i = 0; i < 2; i++)
-        hand_in(worker, context->store, &batches[i]);
+        hand_in(worker, &batches[i]);
     int older = 0;
     for (; weir__worker_goes_on(worker); older = !older) {
         take_back(worker, &batches[older]);
-        hand_in(worker, context->store, &batches[older]);
+        hand_in(worker, &batches[older]);
     }
     take_back(worker, &batches[older]);
     take_back(worker, &batches[!older]);

@@ -84,6 +84,7 @@ typedef struct bench {
     char *database;
     weir__vfs *slow;
     const char *vfs;
+    char text[WEIR__BENCH_TEXT_BYTES_MAX];
     sigset_t signals;
     int signal_number;
     bool shows_progress;
@@ -107,6 +108,8 @@ static int run_row(bench *b, const weir__bench_row *row, weir__bench_round *roun
         .row = row,
         .database = b->database,
         .vfs = b->vfs,
+        .text = b->text,
+        .text_bytes = b->options.text_bytes,
         .sync_delay_us = b->options.sync_delay_us,
         .window_ns = b->options.window_ns,
         .signals = &b->signals,
@@ -183,6 +186,7 @@ static int prepare(bench *b, weir_error *err)
         return code;
     warn_of_memory(b);
     b->results.cores = count_cores();
+    memset(b->text, 'w', sizeof b->text);
     code = weir__bench_place_time_sync(b->directory, &b->results.sync_ns, err);
     return code == WEIR_OK ? weir__bench_slow_open(b->options.sync_delay_us, &b->slow, &b->vfs, err) : code;
 }

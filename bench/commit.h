@@ -32,17 +32,18 @@ enum {
     WEIR__BENCH_BULK_ROWS = 1000,
     WEIR__BENCH_BATCH_JOBS = 32, // of weir_inflight_8x64: two such batches are in flight
     WEIR__BENCH_TIME_LIMIT_S = 38,
+    WEIR__BENCH_TEXT_BYTES_MAX = 2000, // a row stays on one page
 };
 
 #define WEIR__BENCH_INSERT "INSERT INTO event(value, note) VALUES ($1, $2)"
-#define WEIR__BENCH_NOTE "a row of the benchmark"
 
 typedef struct weir__bench_options {
     uint32_t sync_delay_us;
     const char *directory; // in which a fresh one is made; NULL: here, or else $TMPDIR
     uint64_t window_ns;    // measured time of a row in a round
     unsigned rounds;
-    bool time_limit; // neither of the two was given: keep the whole run within WEIR__BENCH_TIME_LIMIT_S
+    unsigned text_bytes; // of a row's text
+    bool time_limit;     // neither of the two was given: keep the whole run within WEIR__BENCH_TIME_LIMIT_S
     bool chosen[WEIR__BENCH_ROWS];
     bool json;
     bool help;
@@ -63,6 +64,8 @@ typedef struct weir__bench_task {
     const weir__bench_row *row;
     const char *database; // exists, with the table and its journal mode
     const char *vfs;      // for SQLite; NULL for the default
+    const char *text;     // of every row
+    size_t text_bytes;
     uint32_t sync_delay_us;
     uint64_t window_ns;
     const sigset_t *signals;

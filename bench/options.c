@@ -12,13 +12,23 @@
 enum {
     SYNC_DELAY_US_MAX = 1000 * 1000,
     ROUNDS_DEFAULT = 3,
+    TEXT_BYTES_DEFAULT = 22,
 };
 
 #define SECONDS_DEFAULT 0.8
 #define SECONDS_MIN 0.01
 #define SECONDS_MAX 60.0
 
-enum { OPTION_HELP = 256, OPTION_JSON, OPTION_DIR, OPTION_DELAY, OPTION_SECONDS, OPTION_ROUNDS, OPTION_ROWS };
+enum {
+    OPTION_HELP = 256,
+    OPTION_JSON,
+    OPTION_DIR,
+    OPTION_DELAY,
+    OPTION_SECONDS,
+    OPTION_ROUNDS,
+    OPTION_ROWS,
+    OPTION_TEXT
+};
 
 static const struct option OPTIONS[] = {
     {"help", no_argument, NULL, OPTION_HELP},
@@ -28,6 +38,7 @@ static const struct option OPTIONS[] = {
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"rounds", required_argument, NULL, OPTION_ROUNDS},
     {"rows", required_argument, NULL, OPTION_ROWS},
+    {"text-bytes", required_argument, NULL, OPTION_TEXT},
     {NULL, 0, NULL, 0},
 };
 
@@ -47,7 +58,9 @@ void weir__bench_help(FILE *out)
           "                          directory is made in it and removed at the end\n"
           "      --seconds N         measured time of a row in a round (default: 0.8)\n"
           "      --rounds N          rounds, of which the medians are shown (default: 3)\n"
-          "      --rows A,B,...      only these rows\n"
+          "      --rows A,B,...      only these rows of the table below\n"
+          "      --text-bytes N      the text that is written with each number, 1 to 2000\n"
+          "                          (default: 22); short rows show our own cost best\n"
           "      --json              JSON for machines\n"
           "  -h, --help              this text\n\n"
           "Rows:\n",
@@ -140,6 +153,10 @@ static int read_one(int option, weir__bench_options *options, weir_error *err)
         code = parse_count("rounds", optarg, WEIR__BENCH_ROUNDS_MAX, 1, &number, err);
         options->rounds = (unsigned)number;
         return code;
+    case OPTION_TEXT:
+        code = parse_count("text-bytes", optarg, WEIR__BENCH_TEXT_BYTES_MAX, 1, &number, err);
+        options->text_bytes = (unsigned)number;
+        return code;
     default:
         return parse_rows(optarg, options->chosen, err);
     }
@@ -150,6 +167,7 @@ int weir__bench_options_read(int argc, char **argv, weir__bench_options *options
     *options = (weir__bench_options){
         .window_ns = (uint64_t)(SECONDS_DEFAULT * (double)WEIR__NS_PER_S),
         .rounds = ROUNDS_DEFAULT,
+        .text_bytes = TEXT_BYTES_DEFAULT,
         .time_limit = true,
     };
     for (size_t i = 0; i < WEIR__BENCH_ROWS; i++)

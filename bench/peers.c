@@ -19,6 +19,8 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 typedef struct peer {
     sqlite3 *db;
     sqlite3_stmt *begin, *insert, *commit;
+    const char *text;
+    size_t text_bytes;
 } peer;
 
 // SQLite's pauses for sqlite3_busy_timeout().
@@ -69,7 +71,7 @@ static void peer_open(weir__worker *worker, peer *out)
 {
     const weir__bench_task *task = worker->context;
     weir_error *err = &worker->err;
-    peer p = {0};
+    peer p = {.text = task->text, .text_bytes = task->text_bytes};
     int code = WEIR_OK;
     int rc = sqlite3_open_v2(task->database, &p.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, task->vfs);
     if (rc != SQLITE_OK) {
@@ -102,7 +104,7 @@ static int run_once(sqlite3_stmt *stmt)
 static int insert(const peer *p, int64_t value)
 {
     sqlite3_bind_int64(p->insert, 1, value);
-    sqlite3_bind_text(p->insert, 2, WEIR__BENCH_NOTE, sizeof WEIR__BENCH_NOTE - 1, SQLITE_STATIC);
+    sqlite3_bind_text(p->insert, 2, p->text, (int)p->text_bytes, SQLITE_STATIC);
     return run_once(p->insert);
 }
 

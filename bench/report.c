@@ -236,8 +236,8 @@ static void add_ratios(const weir__bench_options *options, const weir__bench_res
 
 static void add_head(const weir__bench_options *options, const weir__bench_results *results, weir__text *out)
 {
-    weir__text_printf(out, "SQLite %s, %u cores, %s, pages of %d bytes; medians of %u round%s of %g s\n",
-                      sqlite3_libversion(), results->cores, results->fs_kind.name, WEIR__BENCH_PAGE_BYTES,
+    weir__text_printf(out, "SQLite %s, %u cores, %s, texts of %u bytes; medians of %u round%s of %g s\n",
+                      sqlite3_libversion(), results->cores, results->fs_kind.name, options->text_bytes,
                       results->rounds_done, results->rounds_done == 1 ? "" : "s",
                       (double)options->window_ns / (double)WEIR__NS_PER_S);
     weir__text_add(out, "writing and syncing 4 KiB takes ");
@@ -311,12 +311,12 @@ static void json_environment(const weir__bench_options *options, const weir__ben
                       ",\"environment\":{\"weir\":\"%s\",\"sqlite\":\"%s\",\"cores\":%u,\"file_system\":",
                       WEIR_VERSION, sqlite3_libversion(), results->cores);
     weir__text_json_string(out, results->fs_kind.name, strlen(results->fs_kind.name));
-    weir__text_printf(out,
-                      ",\"sync_us\":%.1f,\"sync_delay_us\":%" PRIu32
-                      ",\"page_size\":%d,\"synchronous\":\"full\",\"seconds\":%g,\"rounds\":%u}",
-                      (double)results->sync_ns / (double)WEIR__NS_PER_US, options->sync_delay_us,
-                      WEIR__BENCH_PAGE_BYTES, (double)options->window_ns / (double)WEIR__NS_PER_S,
-                      results->rounds_done);
+    weir__text_printf(
+        out,
+        ",\"sync_us\":%.1f,\"sync_delay_us\":%" PRIu32
+        ",\"page_size\":%d,\"text_bytes\":%u,\"synchronous\":\"full\",\"seconds\":%g,\"rounds\":%u}",
+        (double)results->sync_ns / (double)WEIR__NS_PER_US, options->sync_delay_us, WEIR__BENCH_PAGE_BYTES,
+        options->text_bytes, (double)options->window_ns / (double)WEIR__NS_PER_S, results->rounds_done);
 }
 
 void weir__bench_report_json(const weir__bench_options *options, const weir__bench_results *results,

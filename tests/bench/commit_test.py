@@ -84,7 +84,8 @@ def shape(place):
         if not is_number(got) or abs(got - wanted) > 0.01 * wanted + 0.001:
             problems.append(f"{name} is {got!r}, but {row} / {by} is {wanted}")
     environment = report["environment"]
-    for name, kind in {"sqlite": str, "file_system": str, "cores": int, "sync_delay_us": int, "page_size": int}.items():
+    for name, kind in {"sqlite": str, "file_system": str, "cores": int, "sync_delay_us": int, "page_size": int,
+                       "text_bytes": int}.items():
         if not isinstance(environment.get(name), kind):
             problems.append(f"environment: {name} is {environment.get(name)!r}")
     return problems + left_behind(place)
@@ -151,7 +152,7 @@ def refused(place):
     """Wrong command lines end with status 2, one sentence, and no measurement."""
     problems = []
     for options in (["--rounds", "0"], ["--rounds", "x"], ["--seconds", "-1"], ["--seconds", "nan"], ["--seconds"],
-                    ["--rows", "wal"], ["--rows", ""], ["--sync-delay-us", "99999999999999999999"], ["--what"], ["more"]):
+                    ["--rows", "wal"], ["--rows", ""], ["--text-bytes", "2001"], ["--sync-delay-us", "99999999999999999999"], ["--what"], ["more"]):
         done = bench(place, *options)
         problems += [f"{options}: {problem}" for problem in complaints(done, 2)]
         if done.stdout or not done.stderr.startswith("weir: "):
