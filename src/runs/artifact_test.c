@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Artifacts: copying, sources that are none, and what may be downloaded.
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -169,6 +172,35 @@ static void test_failed_copy(void **state)
                         test_storage_at(&storage, "source/a"));
 }
 
+// A copy that does not fit: nothing of it is left, the row is there, and so is the code.
+static void test_copy_without_room(void **state)
+{
+    enum { size = 4 << 20, room = 2 << 20 };
+    struct rlimit before;
+    (void)state;
+    char *const data = calloc(1, size);
+    assert_non_null(data);
+    test_storage_put(&storage, "source/large", data, size);
+    free(data);
+    set_source("source/large");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    assert_int_equal(sigaction(SIGXFSZ, &ignore, NULL), 0);
+    const struct rlimit small = {.rlim_cur = room, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const int rc = weir_runs_save_artifact(storage.runs, &artifact, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_not_equal(rc, WEIR_OK);
+    assert_string_equal(test_storage_value(&storage, "SELECT file_path FROM artifacts"),
+                        test_storage_at(&storage, "source/large"));
+    DIR *const dir = opendir(test_storage_at(&storage, "artifacts/e"));
+    assert_non_null(dir);
+    for (const struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+        if (entry->d_name[0] != '.' || strlen(entry->d_name) > 2)
+            fail_msg("%s is left", entry->d_name);
+    closedir(dir);
+}
+
 static void test_long_name(void **state)
 {
     char name[256];
@@ -276,6 +308,7 @@ int main(void)
         WITH_STORAGE(test_missing_source),
         WITH_STORAGE(test_directory),
         WITH_STORAGE(test_failed_copy),
+        WITH_STORAGE(test_copy_without_room),
         WITH_STORAGE(test_long_name),
         WITH_STORAGE(test_name_that_is_not_utf8),
         WITH_STORAGE(test_open),
