@@ -317,7 +317,8 @@ static int run(weir__cli *cli, const weir__command *command, void *values, const
     if (code != WEIR_OK)
         weir__show_erase(&r.show);
     flush(&r);
-    weir_runs_unlisten(r.runs, r.listener_id);
+    if (r.runs != NULL)
+        weir_runs_unlisten(r.runs, r.listener_id);
     int finished = weir__records_finish(cli, r.runs, code, &err);
     if (r.output.code != WEIR_OK)
         finished = weir__cli_failed(cli, &r.output);

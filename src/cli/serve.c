@@ -278,7 +278,7 @@ static int serve(weir__cli *cli, const weir__command *command, void *values, con
         parse_durability(v->durability, &o.store, &err) != WEIR_OK || set_log_level(&err) != WEIR_OK)
         return weir__cli_usage(cli, command, &err);
     const int code = weir__serve(&o, &err);
-    if (code == WEIR_INVALID)
+    if (code == WEIR_INVALID && err.os_errno == 0) // an option, not a file
         return weir__cli_usage(cli, command, &err);
     return code == WEIR_OK ? WEIR__EXIT_FINE : weir__cli_failed(cli, &err);
 }

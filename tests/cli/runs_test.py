@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -363,6 +364,24 @@ def test_storage(place):
     return problems
 
 
+def test_storage_that_cannot_be(place):
+    """every command tells why a storage folder cannot be used, and starts nothing"""
+    (place.path / "file").write_text("not a folder", encoding="utf-8")
+    (place.path / "broken" / "database").mkdir(parents=True)
+    (place.path / "broken" / "database" / "stepflow.db").write_text("no database\n" * 100, encoding="utf-8")
+    problems = []
+    for storage in ("missing/too", "file", "/dev/null", "broken", b"\xff/x"):
+        for command in (["run"], ["runs", "list"], ["runs", "logs", "last"], ["runs", "cancel", "last"], ["runs", "cleanup"],
+                        ["runs", "repair"], ["serve", "--port", "0"]):
+            foreign = ["--", "touch", place.path / "started"] if command == ["run"] else []
+            code, out, err = place.weir(*command, "--storage", storage, *foreign)
+            if code != 1 or out or not re.fullmatch(r"weir: [^\n]+\n", err):
+                problems.append(f"weir {command} --storage {storage}: exit code {code}, stdout {out!r}, stderr {err!r}")
+    if (place.path / "started").exists():
+        problems.append("a script was started")
+    return problems
+
+
 def test_hostile_names(place):
     """names, steps and artifacts cannot forge what is shown"""
     name = "a\x1b[2J\nID  forged\u202e"
@@ -440,5 +459,5 @@ if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
                                test_signals, test_reader_goes_away, test_full_disk,
-                               test_cleanup, test_repair, test_storage,
+                               test_cleanup, test_repair, test_storage, test_storage_that_cannot_be,
                                test_hostile_names, test_stats, test_stats_log]))
