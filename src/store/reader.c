@@ -213,7 +213,7 @@ int weir_snapshot_open(weir_store *store, const weir_read_options *given, weir_s
     const uint64_t deadline_ns =
         weir__store_deadline_from(start_ns, options.deadline_ms, store->config.read_deadline_ms);
     if (!options.may_be_stale && atomic_load(&store->writer.applied_pending) > 0 && !weir__writer_is_me())
-        code = weir__writer_flush(store, deadline_ns, false, err);
+        code = weir__writer_flush(store, deadline_ns, true, err);
     if (code != WEIR_OK)
         return code;
     weir_snapshot *snapshot = NULL;

@@ -101,6 +101,14 @@ typedef struct weir__turn_wait {
     bool granted;
 } weir__turn_wait;
 
+// Waits until every job up to `target` has ended; on the waiting thread's stack.
+typedef struct weir__flush {
+    struct weir__flush *next;
+    uint64_t target;
+    bool for_read;      // only what was acknowledged as APPLIED matters to it
+    weir_error dropped; // why a job up to `target` could not be committed; code 0 when none was dropped
+} weir__flush;
+
 typedef struct weir__queue {
     pthread_mutex_t lock;
     // All guarded by lock:
@@ -122,14 +130,14 @@ typedef struct weir__queue {
     uint64_t committed_seq; // every job up to this one has ended: committed, or failed
     uint64_t flush_seq;     // somebody waits for this one: commit even what could linger
     uint32_t flushers;
+    weir__flush *flush_first; // those who wait on `flushed`
     pthread_cond_t flushed;
     bool stop;               // weir_close: nothing new
     bool abandon;            // weir_close's deadline has passed: give up what cannot be committed
     weir_error commit_error; // why commits fail at present; code 0 when they do not
     uint64_t commit_error_count;
-    uint64_t dropped_seq; // newest job that a failed commit took with it, and that error
-    weir_error dropped;
     weir_error lost;  // a job acknowledged as APPLIED that could not be kept
+    bool lost_told;   // to a weir_flush; weir_close tells it again
     weir_error fence; // the failed sync; code 0 while there was none
     bool writer_gone; // the writer thread has ended
     pthread_cond_t gone;
@@ -341,9 +349,9 @@ int weir__writer_start(weir_store *store, weir_error *err);
 // Refuses new work, drains until deadline_ns, ends the thread. The error that APPLIED work ended with, if
 // any.
 int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err);
-// Everything up to the newest job has ended when this returns WEIR_OK; durable when `synced` and the policy
-// can give it.
-int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool synced, weir_error *err);
+// Everything up to the newest job has been committed when this returns WEIR_OK, and is durable if the policy can
+// give that. `for_read`: nothing that was acknowledged is missing, which is all that a read must know.
+int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool for_read, weir_error *err);
 
 // ---- sync.c
 void weir__sync_init(weir_store *store);

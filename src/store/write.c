@@ -126,7 +126,7 @@ int weir_flush(weir_store *store, uint32_t deadline_ms, weir_error *err)
     if (code != WEIR_OK)
         return code;
     return weir__writer_flush(
-        store, weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms), true, err);
+        store, weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms), false, err);
 }
 
 // ------------------------------------------------------------------------------------------------- flush
@@ -154,16 +154,31 @@ static int flush_late(const weir_store *store, weir_error *err)
                            store->path);
 }
 
-// With queue.lock: waits until every job up to `target` has ended.
-static int flush_wait(weir_store *store, uint64_t target, uint64_t deadline_ns, weir_error *err)
+// With queue.lock: why not everything before a flush is in the database, although everything has ended.
+static int flush_missing(weir_store *store, const weir__flush *flush, weir_error *err)
+{
+    weir__queue *queue = &store->queue;
+    const weir_error *why = &flush->dropped;
+    if (why->code == WEIR_OK && !flush->for_read && queue->lost.code && !queue->lost_told) {
+        queue->lost_told = true;
+        why = &queue->lost;
+    }
+    if (why->code == WEIR_OK && !flush->for_read)
+        why = &queue->fence;
+    if (why->code != WEIR_OK)
+        weir__error_copy(err, why);
+    return why->code;
+}
+
+// With queue.lock: waits until every job up to the flush's target has ended.
+static int flush_wait(weir_store *store, const weir__flush *flush, uint64_t deadline_ns, weir_error *err)
 {
     weir__queue *queue = &store->queue;
     const uint64_t errors_before = queue->commit_error_count;
-    const uint64_t start_seq = queue->committed_seq;
     int code = WEIR_OK;
-    while (code == WEIR_OK && queue->committed_seq < target) {
+    while (code == WEIR_OK && queue->committed_seq < flush->target) {
         const int rc = weir__cond_wait_until(store->clock, &queue->flushed, &queue->lock, deadline_ns);
-        if (queue->committed_seq >= target)
+        if (queue->committed_seq >= flush->target)
             break;
         code = flush_failure(store, errors_before, err);
         if (code == WEIR_OK && queue->writer_gone)
@@ -171,30 +186,32 @@ static int flush_wait(weir_store *store, uint64_t target, uint64_t deadline_ns, 
         if (code == WEIR_OK && rc == ETIMEDOUT)
             code = flush_late(store, err);
     }
-    if (code == WEIR_OK && queue->dropped_seq > start_seq && queue->dropped_seq <= target) {
-        weir__error_copy(err, &queue->dropped);
-        code = queue->dropped.code;
-    }
-    if (code == WEIR_OK && queue->lost.code) {
-        weir__error_copy(err, &queue->lost);
-        code = queue->lost.code;
-        weir__error_clear(&queue->lost);
-    }
-    return code;
+    return code == WEIR_OK ? flush_missing(store, flush, err) : code;
 }
 
-int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool synced, weir_error *err)
+static void flush_unlink(weir__queue *queue, weir__flush *flush)
+{
+    weir__flush **link = &queue->flush_first;
+    while (*link != flush)
+        link = &(*link)->next;
+    *link = flush->next;
+}
+
+int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool for_read, weir_error *err)
 {
     weir__queue *queue = &store->queue;
     pthread_mutex_lock(&queue->lock);
     const uint64_t target = queue->submitted_seq;
+    weir__flush flush = {.next = queue->flush_first, .target = target, .for_read = for_read};
     if (target > queue->flush_seq)
         queue->flush_seq = target;
+    queue->flush_first = &flush;
     queue->flushers++;
     if (queue->writer_asleep)
         pthread_cond_signal(&queue->work);
-    int code = flush_wait(store, target, deadline_ns, err);
-    if (code == WEIR_OK && synced && store->config.durability == WEIR_DURABILITY_INTERVAL) {
+    int code = flush_wait(store, &flush, deadline_ns, err);
+    flush_unlink(queue, &flush);
+    if (code == WEIR_OK && !for_read && store->config.durability == WEIR_DURABILITY_INTERVAL) {
         pthread_mutex_unlock(&queue->lock);
         code = weir__sync_wait(store, target, deadline_ns, err);
         pthread_mutex_lock(&queue->lock);

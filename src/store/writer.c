@@ -146,16 +146,18 @@ static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error 
 {
     weir__queue *queue = &store->queue;
     uint64_t lost = 0;
-    uint64_t newest = 0;
+    uint64_t oldest[2] = {UINT64_MAX, UINT64_MAX}; // of all, of the lost ones
     for (const weir__job *job = jobs->first; job; job = job->next) {
         lost += job->acknowledged;
-        newest = job->seq > newest ? job->seq : newest;
+        for (int i = 0; i <= (int)job->acknowledged; i++)
+            oldest[i] = job->seq < oldest[i] ? job->seq : oldest[i];
     }
     if (jobs->size == 0)
         return;
     pthread_mutex_lock(&queue->lock);
-    queue->dropped_seq = newest;
-    weir__error_copy(&queue->dropped, why);
+    for (weir__flush *flush = queue->flush_first; flush; flush = flush->next)
+        if (flush->target >= oldest[flush->for_read] && flush->dropped.code == WEIR_OK)
+            weir__error_copy(&flush->dropped, why);
     if (lost)
         weir__error_set(&queue->lost, why->code,
                         "%s: %llu writes that were acknowledged as applied could not be committed: %s",
