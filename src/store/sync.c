@@ -148,12 +148,16 @@ static void sync_round(weir_store *store)
     weir__jobs_init(&owed);
     weir__jobs_append(&owed, &syncer->waiting);
     const uint64_t seq = syncer->committed_seq;
+    const bool failed = syncer->failed;
     syncer->dirty = false;
     pthread_mutex_unlock(&syncer->lock);
 
     weir_error err = WEIR_ERROR_INIT;
     const uint64_t start_ns = weir__clock_now_ns(store->clock);
-    const int code = sync_all(store, &err);
+    // A group may have been committed while the fence waited for the turn: its sync would tell nothing.
+    const int code = failed
+                         ? weir__error_set(&err, WEIR_FENCED, "an earlier sync of %s failed", store->wal_path)
+                         : sync_all(store, &err);
     weir__histogram_record(&syncer->sync_ns, weir__clock_now_ns(store->clock) - start_ns);
     if (code != WEIR_OK)
         fence(store, &err);

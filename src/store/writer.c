@@ -10,6 +10,7 @@
 //       │   (nothing left)   ^             │                              │
 //       │                    └─────────────┼───────── commit failed ──────┘
 //       └──────────────────────────────────┘  a single job that failed: rolled back
+//                                       (and from OPEN to FENCED: a sync failed before the commit)
 //
 // Whoever has the turn is the writer: the store's own thread, or a thread in weir_write that found nobody
 // else writing and so saves two thread switches. The turn is given back only when the group is empty.
@@ -44,7 +45,7 @@ static const char *const STATE_NAMES[WEIR__WRITER_STATES] = {"idle",       "begi
 static const unsigned MOVES[WEIR__WRITER_STATES] = {
     [WEIR__WRITER_IDLE] = MAY(BEGINNING) | MAY(FENCED),
     [WEIR__WRITER_BEGINNING] = MAY(OPEN) | MAY(RETRYING),
-    [WEIR__WRITER_OPEN] = MAY(COMMITTING) | MAY(RETRYING) | MAY(IDLE),
+    [WEIR__WRITER_OPEN] = MAY(COMMITTING) | MAY(RETRYING) | MAY(IDLE) | MAY(FENCED),
     [WEIR__WRITER_COMMITTING] = MAY(IDLE) | MAY(RETRYING) | MAY(FENCED),
     [WEIR__WRITER_RETRYING] = MAY(BEGINNING) | MAY(IDLE) | MAY(FENCED),
     [WEIR__WRITER_FENCED] = 0,
@@ -572,6 +573,11 @@ static void end_culprit(weir_store *store)
         move(store, WEIR__WRITER_IDLE);
 }
 
+static bool is_sync_failure(int rc)
+{
+    return rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
+}
+
 // Runs what has not run yet. False when the attempt was undone, or the group has ended.
 static bool run_group(weir_store *store)
 {
@@ -599,17 +605,14 @@ static bool run_group(weir_store *store)
     roll_back(store);
     if (writer->culprit)
         end_culprit(store);
+    else if (is_sync_failure(why.sqlite_code)) // a transaction larger than the cache goes to the log early
+        weir__writer_fence(store, &why);
     else
         attempt_failed(store, &why);
     return false;
 }
 
 // ------------------------------------------------------------------------------------------------ commit
-
-static bool is_sync_failure(int rc)
-{
-    return rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
-}
 
 // The group is in the database: ends its jobs, or hands them to the syncer.
 static void group_committed(weir_store *store)
