@@ -209,6 +209,7 @@ static int submit(weir_store *store, const weir__job *template, bool fail_when_f
     job->seq = ++queue->submitted_seq;
     queue->held++;
     queue->bytes += job->bytes;
+    atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
     if (mine && may_lead(store, job)) {
         *mine = true;
         queue->turn_taken = true;

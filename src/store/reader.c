@@ -121,7 +121,11 @@ static void give_connection(weir_snapshot *snapshot)
     open_unlink(pool, snapshot);
     pool->reads++;
     pool->expired += snapshot->conn->expired;
-    weir__histogram_record(&pool->read_ns, now_ns - snapshot->opened_ns);
+    if (snapshot->opened_ns)
+        weir__histogram_record(&pool->read_ns, now_ns - snapshot->opened_ns);
+    snapshot->opened_ns = 0; // whoever takes it next is not as old as this
+    snapshot->label = NULL;
+    snapshot->salt = 0;
     snapshot->next = pool->free_first;
     pool->free_first = snapshot;
     if (pool->wait_first || pool->gaps || pool->stop)
@@ -164,6 +168,24 @@ static int begin(weir_snapshot *snapshot, uint64_t deadline_ns, weir_error *err)
     return WEIR_OK;
 }
 
+static void give_turn(weir_store *store)
+{
+    weir__conn_pragma_int64(store->writer.conn, "PRAGMA query_only=0", NULL, NULL);
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_give(store);
+    pthread_mutex_unlock(&store->queue.lock);
+}
+
+// Once the connection is back in the pool, weir_close may take the store away, unless this thread has the turn.
+static void give_back(weir_snapshot *snapshot)
+{
+    weir_store *store = snapshot->store;
+    const bool holds_turn = !store->wal;
+    give_connection(snapshot);
+    if (holds_turn)
+        give_turn(store);
+}
+
 static int take_turn(weir_store *store, uint64_t deadline_ns, weir_snapshot **out, weir_error *err)
 {
     pthread_mutex_lock(&store->queue.lock);
@@ -179,15 +201,11 @@ static int take_turn(weir_store *store, uint64_t deadline_ns, weir_snapshot **ou
     WEIR_ASSERT(code != WEIR_OK || (*out)->conn == store->writer.conn);
     if (code == WEIR_OK)
         code = weir__conn_pragma_int64(store->writer.conn, "PRAGMA query_only=1", NULL, err);
+    if (code != WEIR_OK && *out)
+        give_back(*out);
+    else if (code != WEIR_OK)
+        give_turn(store);
     return code;
-}
-
-static void give_turn(weir_store *store)
-{
-    weir__conn_pragma_int64(store->writer.conn, "PRAGMA query_only=0", NULL, NULL);
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_give(store);
-    pthread_mutex_unlock(&store->queue.lock);
 }
 
 static int check_read(weir_store *store, weir_error *err)
@@ -224,9 +242,7 @@ int weir_snapshot_open(weir_store *store, const weir_read_options *given, weir_s
     note_position(snapshot, start_ns, deadline_ns, options.label);
     code = begin(snapshot, deadline_ns, err);
     if (code != WEIR_OK) {
-        give_connection(snapshot);
-        if (!store->wal)
-            give_turn(store);
+        give_back(snapshot);
         return code;
     }
     *out = snapshot;
@@ -242,14 +258,11 @@ void weir_snapshot_close(weir_snapshot *snapshot)
 {
     if (!snapshot || weir__store_check(snapshot->store, NULL) != WEIR_OK)
         return;
-    weir_store *store = snapshot->store;
     weir_tx *conn = snapshot->conn;
     weir__conn_use_end(conn);
     if (!sqlite3_get_autocommit(conn->db))
         weir__conn_control(conn, "ROLLBACK");
-    give_connection(snapshot);
-    if (!store->wal)
-        give_turn(store);
+    give_back(snapshot);
 }
 
 int weir_read(weir_store *store, weir_read_fn *read, void *arg, const weir_read_options *options,

@@ -191,7 +191,6 @@ struct weir_snapshot {
     weir_tx *conn;
     // Guarded by pool.lock:
     bool open;
-    bool holds_turn; // degraded store: the writer's connection, with the turn
     uint64_t id;
     uint64_t opened_ns, deadline_ns;
     int64_t frame; // mxFrame when it was opened: it needs frames up to this one, and pins those after

@@ -79,9 +79,7 @@ int weir_submit(weir_store *store, weir_job_fn *run, void *arg, const weir_write
         job.context = context;
         code = weir__queue_submit(store, &job, options.fail_when_full, err);
     }
-    if (code == WEIR_OK)
-        atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
-    else
+    if (code != WEIR_OK) // else the job may have ended, and the store with it
         refuse(&options, arg);
     return code;
 }
@@ -112,7 +110,6 @@ int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_
         refuse(&options, arg);
         return code;
     }
-    atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
     if (lead) {
         weir__writer_run_group(store);
         give_turn(store);
