@@ -123,6 +123,14 @@ static int on_authorize(void *arg, int action, const char *first, const char *se
     return SQLITE_OK;
 }
 
+// A commit inside a job: SQLite has rolled the group back, and the job went on as if nothing had been. What it
+// writes now would be committed by itself, although the job is run again or reported as failed. Refused.
+static int on_commit(void *arg)
+{
+    const weir_tx *conn = arg;
+    return !conn->own_sql;
+}
+
 int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error *err)
 {
     *out = NULL;
@@ -153,6 +161,7 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_progress_handler(conn->db, WEIR__CONN_PROGRESS_OPS, on_progress, conn);
     sqlite3_set_authorizer(conn->db, on_authorize, conn);
+    sqlite3_commit_hook(conn->db, on_commit, conn);
     *out = conn;
     return WEIR_OK;
 }
