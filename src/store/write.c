@@ -156,7 +156,7 @@ static int flush_missing(weir_store *store, const weir__flush *flush, weir_error
 {
     weir__queue *queue = &store->queue;
     const weir_error *why = &flush->dropped;
-    if (why->code == WEIR_OK && !flush->for_read && queue->lost.code && !queue->lost_told) {
+    if (!flush->for_read && queue->lost.code && !queue->lost_told) {
         queue->lost_told = true;
         why = &queue->lost;
     }

@@ -91,7 +91,9 @@ static void note_progress(weir_store *store)
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
     pthread_mutex_lock(&queue->lock);
-    queue->committed_seq = writer->group.first ? writer->group.first->seq - 1 : writer->taken_seq;
+    // What is neither in the group nor in the queue has ended.
+    const weir__job *oldest = writer->group.first ? writer->group.first : queue->jobs.first;
+    queue->committed_seq = oldest ? oldest->seq - 1 : queue->submitted_seq;
     if (queue->flushers)
         pthread_cond_broadcast(&queue->flushed);
     pthread_mutex_unlock(&queue->lock);
