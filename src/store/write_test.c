@@ -526,6 +526,39 @@ static void a_job_that_makes_sqlite_roll_everything_back_hurts_nobody_else(void 
     }
 }
 
+typedef struct stubborn {
+    bool raw;
+    int code;
+} stubborn;
+
+// Goes on writing after SQLite has rolled everything back, and says that all is well.
+static int stubborn_job(weir_tx *tx, void *arg, weir_error *err)
+{
+    static const char *const INSERT = "INSERT INTO ledger(id) VALUES(-1)";
+    stubborn *const s = arg;
+    weir_exec_script(tx, "INSERT OR ROLLBACK INTO taken VALUES('x')", err);
+    s->code =
+        s->raw ? sqlite3_exec(weir_tx_sqlite(tx), INSERT, NULL, NULL, NULL) : weir_exec(tx, err, INSERT, "");
+    return WEIR_OK;
+}
+
+static void what_a_job_writes_after_a_rollback_is_not_committed_by_itself(void **state)
+{
+    (void)state;
+    fixture fx;
+    fixture_open(&fx, NULL, NULL);
+    must_run_sql(fx.store, "INSERT INTO taken VALUES('x')");
+    for (int i = 0; i < 2; i++) {
+        stubborn s = {.raw = i > 0};
+        weir_error err = WEIR_ERROR_INIT;
+        expect_code(weir_write(fx.store, stubborn_job, &s, NULL, &err), WEIR_INVALID, &err);
+        assert_int_not_equal(s.code, WEIR_OK);
+    }
+    must_close(fx.store);
+    assert_int_equal(naive_int64(fx.place.database, "SELECT count(*) FROM ledger"), 0);
+    fixture_end(&fx);
+}
+
 // ------------------------------------------------------------------------------- calls in the wrong place
 
 typedef struct inner {
@@ -667,6 +700,7 @@ int main(void)
         cmocka_unit_test(failing_applied_jobs_are_told_and_their_neighbours_stay),
         cmocka_unit_test(a_job_cannot_end_its_transaction_nor_change_what_the_engine_has_set),
         cmocka_unit_test(a_job_that_makes_sqlite_roll_everything_back_hurts_nobody_else),
+        cmocka_unit_test(what_a_job_writes_after_a_rollback_is_not_committed_by_itself),
         cmocka_unit_test(what_would_wait_for_the_writer_is_refused_inside_jobs_and_callbacks),
         cmocka_unit_test(counters_add_up),
     };

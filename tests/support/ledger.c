@@ -212,16 +212,26 @@ static void gate_release(void *arg)
 
 void gate_close(gate *g, weir_store *store)
 {
+    if (!gate_try_close(g, store))
+        fail_msg("the writer did not stop in the gate");
+}
+
+bool gate_try_close(gate *g, weir_store *store)
+{
     *g = (gate){0};
     pthread_mutex_init(&g->lock, NULL);
     weir__cond_init(&g->changed);
     weir_error err = WEIR_ERROR_INIT;
     const weir_write_options options = {.ack = WEIR_ACK_COMMITTED, .release = gate_release, .label = "gate"};
-    expect_ok(weir_submit(store, gate_job, g, &options, NULL, NULL, &err), &err);
+    weir_submit(store, gate_job, g, &options, NULL, NULL, &err); // a refused argument is released too
     pthread_mutex_lock(&g->lock);
-    while (!g->reached)
+    while (!g->reached && !g->released)
         pthread_cond_wait(&g->changed, &g->lock);
+    const bool reached = g->reached;
     pthread_mutex_unlock(&g->lock);
+    if (!reached)
+        gate_fini(g);
+    return reached;
 }
 
 void gate_open(gate *g)

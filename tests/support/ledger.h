@@ -74,6 +74,8 @@ typedef struct gate {
 
 // Submits the job and returns when the writer has stopped in it.
 void gate_close(gate *g, weir_store *store);
+// The same, but false, and nothing to open or to finish, when the store does not take the job or it never runs.
+bool gate_try_close(gate *g, weir_store *store);
 void gate_open(gate *g);
 void gate_fini(gate *g); // waits until the store has let go of it
 
