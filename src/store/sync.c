@@ -10,7 +10,7 @@
 //     database file now: a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is
 //     synced too, through SQLite's own file;
 //   - a new -wal file needs its directory entry synced once;
-//   - our descriptor must still be the file that has the name.
+//   - our descriptor must still be the file that has the name: if not, the store is fenced.
 // A failed sync is never tried again: the store is fenced.
 #include <errno.h>
 #include <fcntl.h>
@@ -23,24 +23,18 @@
 #include "base/thread.h"
 #include "store/store.h"
 
-// Opens the -wal again when the name means another file now. fd is -1 when there is no log: nothing to sync
-// in it.
+// Opens the -wal before its first sync. SQLite keeps it open as long as the store lives, so its name must go on
+// meaning that file: if it does not, somebody removed or replaced the log, and what we would sync is not what SQLite
+// writes.
 static int follow_log(weir_store *store, weir_error *err)
 {
     weir__syncer *syncer = &store->syncer;
     struct stat now;
-    if (stat(store->wal_path, &now) != 0) {
-        if (errno != ENOENT)
-            return weir__error_errno(err, errno, "cannot look at %s", store->wal_path);
-        now.st_ino = 0;
-    }
-    if (syncer->fd >= 0 && now.st_ino == syncer->inode)
-        return WEIR_OK;
+    if (stat(store->wal_path, &now) != 0)
+        return weir__error_errno(err, errno, "%s has gone while the store uses it", store->wal_path);
+    if (syncer->fd >= 0 && now.st_ino != syncer->inode)
+        return weir__error_set(err, WEIR_IO, "%s was replaced while the store uses it", store->wal_path);
     if (syncer->fd >= 0)
-        close(syncer->fd);
-    syncer->fd = -1;
-    syncer->directory_synced = false;
-    if (now.st_ino == 0)
         return WEIR_OK;
     syncer->fd = open(store->wal_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (syncer->fd < 0)
@@ -55,7 +49,7 @@ static int sync_log(weir_store *store, weir_error *err)
 {
     weir__syncer *syncer = &store->syncer;
     const int code = follow_log(store, err);
-    if (code != WEIR_OK || syncer->fd < 0)
+    if (code != WEIR_OK)
         return code;
     if (store->config.sync_delay_us)
         weir__clock_sleep_until(store->clock, weir__clock_now_ns(store->clock) +
