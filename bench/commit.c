@@ -222,13 +222,22 @@ static int run(bench *b, weir_error *err)
     return code == WEIR_OK ? print_results(b, err) : code;
 }
 
+// A blocked signal waits in the queue even when it is to be ignored (as nohup asks for SIGHUP), so such a one
+// is left alone.
+static void hold_signal(bench *b, int number)
+{
+    struct sigaction action;
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+        sigaddset(&b->signals, number);
+}
+
 static int run_with_signals_held(bench *b, weir_error *err)
 {
     sigset_t before;
     sigemptyset(&b->signals);
-    sigaddset(&b->signals, SIGINT);
-    sigaddset(&b->signals, SIGTERM);
-    sigaddset(&b->signals, SIGHUP);
+    hold_signal(b, SIGINT);
+    hold_signal(b, SIGTERM);
+    hold_signal(b, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &b->signals, &before);
     const int code = run(b, err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -250,10 +259,10 @@ int weir__bench_commit(int argc, char **argv)
     } else {
         b->shows_progress = isatty(STDERR_FILENO) == 1;
         code = run_with_signals_held(b, &err);
-        if (code != WEIR_OK)
+        if (code != WEIR_OK) {
             fprintf(stderr, "weir: %s\n", err.text);
-        if (code != WEIR_OK)
             status = b->signal_number ? EXIT_SIGNALLED + b->signal_number : EXIT_FAILED;
+        }
     }
     free(b);
     return status;

@@ -148,6 +148,20 @@ def stopped(place, number):
     return problems + left_behind(place)
 
 
+def ignored(place):
+    """A signal that was ignored when the command started, as nohup does it, does not end it."""
+    command = [WEIR, "bench", "commit", "--dir", place, "--seconds", "0.3", "--rounds", "1", "--rows", "wal_full"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        until = time.monotonic() + 30
+        while not any(Path(place).glob("*/bench.db-wal")) and time.monotonic() < until and process.poll() is None:
+            os.sched_yield()
+        process.send_signal(signal.SIGHUP)
+        out, err = process.communicate(timeout=60)
+    problems = [] if process.returncode == 0 else [f"exit status {process.returncode}: {out}{err}"]
+    return problems + left_behind(place)
+
+
 def refused(place):
     """Wrong command lines end with status 2, one sentence, and no measurement."""
     problems = []
@@ -169,6 +183,7 @@ def main():
         ("--sync-delay-us slows everybody", delay),
         ("Ctrl-C ends it and nothing is left behind", lambda place: stopped(place, signal.SIGINT)),
         ("SIGTERM does so, too", lambda place: stopped(place, signal.SIGTERM)),
+        ("a signal that is ignored stays ignored", ignored),
         ("a wrong command line is refused", refused),
     ]
     for name, test in tests:
