@@ -30,6 +30,7 @@ enum {
     events_per_turn = 128,
     starts_per_turn = 8,
     watch_ms = 250,     // between two looks for cancel requests of other processes
+    settle_ms = 5000,   // between two looks for runs whose engine has died
     give_up_ms = 10000, // for a run to be saved after it was cancelled by closing
 };
 
@@ -342,22 +343,34 @@ static void look_for_cancels(weir__runs_engine *engine)
     free(ids);
 }
 
-// Notices that another process wants one of our runs cancelled.
+static void look_for_orphans(weir__runs_engine *engine)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    if (weir__engine_settle(engine->runs, &err) != WEIR_OK)
+        weir__log(WEIR__LOG_WARNING, "runs of engines that died cannot be settled: %s", err.text);
+}
+
+// Notices that another process wants one of our runs cancelled, and that another engine has died.
 static void *watcher_main(void *context)
 {
     weir__runs_engine *const engine = context;
+    uint64_t settle_ns = now() + settle_ms * WEIR__NS_PER_MS;
     pthread_mutex_lock(&engine->lock);
     while (!engine->over) {
-        uint64_t until_ns = weir__deadline_ns(now(), watch_ms * WEIR__NS_PER_MS);
-        if (engine->active_count == 0)
-            until_ns = WEIR__FOREVER;
-        const uint64_t began_ns = now();
-        while (!engine->over && now() < until_ns && (until_ns != WEIR__FOREVER || engine->active_count == 0))
+        const bool idle = engine->active_count == 0;
+        const uint64_t look_ns = idle ? settle_ns : now() + watch_ms * WEIR__NS_PER_MS;
+        const uint64_t until_ns = look_ns < settle_ns ? look_ns : settle_ns;
+        while (!engine->over && now() < until_ns && idle == (engine->active_count == 0))
             (void)weir__cond_wait_until(weir__clock_system(), &engine->changed, &engine->lock, until_ns);
-        if (engine->over || now() - began_ns < watch_ms * WEIR__NS_PER_MS)
-            continue;
+        if (engine->over)
+            break;
         pthread_mutex_unlock(&engine->lock);
-        look_for_cancels(engine);
+        if (now() >= settle_ns) {
+            look_for_orphans(engine);
+            settle_ns = now() + settle_ms * WEIR__NS_PER_MS;
+        }
+        if (!idle)
+            look_for_cancels(engine);
         pthread_mutex_lock(&engine->lock);
     }
     pthread_mutex_unlock(&engine->lock);

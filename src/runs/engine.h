@@ -293,7 +293,8 @@ void weir__engine_publish(weir__runs_engine *engine, const weir_run_event *event
 void weir__stream_remember(weir__stream *stream, weir_local_us time, weir__span line); // for listeners
 void weir__stream_publish(weir__stream *stream); // lines that are in the file
 
-// engine_reconcile.c; blocks.
+// engine_reconcile.c; both block. The first does it all, the second only what has an engine that died.
 int weir__engine_reconcile(weir_runs *runs, weir_error *err);
+int weir__engine_settle(weir_runs *runs, weir_error *err);
 
 #endif

@@ -5,6 +5,9 @@
 // "interrupted by server restart", with its open steps, at the time when its log last grew; script processes
 // that outlived it are ended.
 //
+// This is looked at when an engine starts, and every few seconds while it runs: a server shows that a `weir run`
+// beside it was killed.
+//
 // Rows without an engine were written by StepFlow Monitor, which keeps a run "pending" until it has ended.
 // They are taken for interrupted only when no other process has the database open, as far as /proc shows:
 // then nobody is left who could end them. Otherwise they stay as they are.
@@ -260,7 +263,7 @@ static int settle(weir_runs *runs, const char *id, weir_error *err)
     return rc;
 }
 
-static int settle_ours(weir_runs *runs, weir_error *err)
+int weir__engine_settle(weir_runs *runs, weir_error *err)
 {
     weir__run_record *records = NULL;
     size_t count = 0;
@@ -331,6 +334,6 @@ static int settle_strangers(weir_runs *runs, weir_error *err)
 
 int weir__engine_reconcile(weir_runs *runs, weir_error *err)
 {
-    const int rc = settle_ours(runs, err);
+    const int rc = weir__engine_settle(runs, err);
     return rc == WEIR_OK ? settle_strangers(runs, err) : rc;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -960,6 +961,57 @@ static void what_a_killed_engine_left_is_settled(void **state)
     weir_run_detail_free(&detail);
 }
 
+// A server that is up notices that another engine is killed.
+static void an_engine_that_dies_later_is_noticed(void **state)
+{
+    place *const here = *state;
+    weir_run_detail detail;
+    write_fifo(here->directory, "never");
+    const pid_t engine = fork_engine(here, "echo STEP_START:A; echo $$ > pid; read line < never");
+    const pid_t script = (pid_t)number_in(here, "pid");
+    open_runs(here, NULL);
+    assert_true(await(has_a_step, here));
+    newest(here, &detail);
+    char id[WEIR_ID_SIZE];
+    (void)snprintf(id, sizeof id, "%s", detail.execution.id);
+    weir_run_detail_free(&detail);
+    assert_int_equal(kill(engine, SIGKILL), 0);
+    assert_int_equal(waitpid(engine, NULL, 0), engine);
+    finish(here, id, &detail);
+    assert_execution(&detail, "failed::interrupted by server restart:0/1");
+    weir_run_detail_free(&detail);
+    assert_true(vanishes(script));
+}
+
+enum {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    flood_kib_max = 1024 * 1024, // the sanitizers' own memory is not what is measured
+#else
+    flood_kib_max = 24 * 1024,
+#endif
+};
+
+// Sixty megabytes as fast as they come: what cannot be written yet waits in the pipe, not in memory.
+static void a_flood_stays_out_of_memory(void **state)
+{
+    place *const here = *state;
+    weir_run_detail detail;
+    struct rusage before;
+    struct rusage after;
+    open_runs(here, NULL);
+    assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+    run(here,
+        "echo STEP_START:A; head -c 60000000 /dev/zero | tr '\\0' x | fold -w 1000; echo; echo "
+        "STEP_COMPLETE:A",
+        &detail);
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    assert_execution(&detail, "completed:0::1/1");
+    assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, flood_kib_max);
+    assert_int_equal(must_read_int64(weir_runs_store(here->runs), "SELECT max(lines) FROM weir_run_output"),
+                     60000);
+    weir_run_detail_free(&detail);
+}
+
 static void the_runs_of_a_living_engine_are_left_alone(void **state)
 {
     place *const here = *state;
@@ -1125,7 +1177,9 @@ int main(void)
         TEST(silent_scripts_do_not_delay_others),
         TEST(a_thousand_scripts_at_a_time),
         TEST(what_a_killed_engine_left_is_settled),
+        TEST(an_engine_that_dies_later_is_noticed),
         TEST(the_runs_of_a_living_engine_are_left_alone),
+        TEST(a_flood_stays_out_of_memory),
         TEST(a_run_of_another_process_can_be_cancelled),
         TEST(a_foreign_write_lock_delays_records_and_loses_none),
         TEST(rows_without_an_engine_count_when_nobody_else_is_there),
