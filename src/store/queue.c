@@ -243,25 +243,35 @@ int weir__queue_submit(weir_store *store, const weir__job *template, bool fail_w
     return weir__queue_submit_or_lead(store, template, fail_when_full, NULL, err);
 }
 
+// Keeps as many structs as may wait for their next use; what is left in the list is to be freed. With the lock.
+static void keep_spare(weir__queue *queue, weir__job_list *ended)
+{
+    if (ended->size == 0 || queue->spare_size + ended->size > SPARE_JOBS_MAX)
+        return;
+    *ended->last = queue->spare;
+    queue->spare = ended->first;
+    queue->spare_size += ended->size;
+    weir__jobs_init(ended);
+}
+
 void weir__queue_recycle(weir_store *store, weir__job_list *ended)
 {
     weir__queue *queue = &store->queue;
+    size_t bytes = 0;
+    for (const weir__job *job = ended->first; job; job = job->next)
+        bytes += job->bytes;
     pthread_mutex_lock(&queue->lock);
-    for (weir__job *job = ended->first, *next; job; job = next) {
-        next = job->next;
-        WEIR_ASSERT(queue->held > 0);
-        queue->held--;
-        queue->bytes -= job->bytes;
-        if (queue->spare_size >= SPARE_JOBS_MAX) {
-            free(job);
-            continue;
-        }
-        job->next = queue->spare;
-        queue->spare = job;
-        queue->spare_size++;
-    }
+    WEIR_ASSERT(queue->held >= ended->size);
+    queue->held -= ended->size;
+    queue->bytes -= bytes;
+    keep_spare(queue, ended);
     if (queue->waiting_for_room)
         pthread_cond_broadcast(&queue->room);
     pthread_mutex_unlock(&queue->lock);
+    while (ended->first) {
+        weir__job *job = ended->first;
+        ended->first = job->next;
+        free(job);
+    }
     weir__jobs_init(ended);
 }

@@ -164,6 +164,7 @@ typedef struct weir__writer {
     uint64_t attempt_until_ns; // the busy handler gives up then
     uint64_t linger_until_ns;
     weir_error scratch; // of the job that runs
+    bool runs_applied;  // a job of the group asked for APPLIED
     weir__job *culprit; // the job that took the open transaction with it
     weir__rng rng;
     uint32_t tries;            // failed attempts in a row

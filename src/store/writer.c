@@ -428,6 +428,7 @@ static run_result run_job(weir_store *store, weir__job *job)
     weir__writer *writer = &store->writer;
     weir_error *err = &writer->scratch;
     weir__error_clear(err);
+    writer->runs_applied = writer->runs_applied || job->ack == WEIR_ACK_APPLIED;
     weir__conn_use_begin(writer->conn, WEIR__FOREVER);
     inside = true;
     const int code = job->run(writer->conn, job->arg, err);
@@ -616,6 +617,20 @@ static bool run_group(weir_store *store)
 
 // ------------------------------------------------------------------------------------------------ commit
 
+static bool owes_sync(const weir__job *job, uint64_t unused)
+{
+    (void)unused;
+    return job->ack == WEIR_ACK_DURABLE && job->state == WEIR__JOB_APPLIED;
+}
+
+static uint64_t count_acknowledged(const weir__job_list *jobs)
+{
+    uint64_t count = 0;
+    for (const weir__job *job = jobs->first; job; job = job->next)
+        count += job->acknowledged;
+    return count;
+}
+
 // The group is in the database: ends its jobs, or hands them to the syncer.
 static void group_committed(weir_store *store)
 {
@@ -626,16 +641,13 @@ static void group_committed(weir_store *store)
     weir__jobs_init(&ended);
     weir__jobs_init(&owed);
     const bool synced_later = store->config.durability == WEIR_DURABILITY_INTERVAL;
-    uint64_t applied = 0;
-    for (weir__job *job = writer->group.first, *next; job; job = next) {
-        next = job->next;
-        applied += job->acknowledged;
-        const bool owes = synced_later && job->ack == WEIR_ACK_DURABLE && job->state == WEIR__JOB_APPLIED;
-        weir__jobs_push(owes ? &owed : &ended, job);
-    }
-    weir__jobs_init(&writer->group);
+    if (writer->runs_applied)
+        atomic_fetch_sub(&writer->applied_pending, count_acknowledged(&writer->group));
+    if (synced_later)
+        extract(&writer->group, &owed, owes_sync, 0);
+    weir__jobs_append(&ended, &writer->group);
+    writer->runs_applied = false;
     writer->tries = 0;
-    atomic_fetch_sub(&writer->applied_pending, applied);
     if (synced_later)
         weir__sync_committed(store, &owed, writer->taken_seq);
     if (atomic_load_explicit(&store->writer.retries, memory_order_relaxed)) {
@@ -687,13 +699,11 @@ static size_t group_jobs_most(const weir_store *store)
     return limit && limit < store->config.group_jobs_max ? (size_t)limit : store->config.group_jobs_max;
 }
 
-void weir__writer_take_jobs(weir_store *store)
+// With queue.lock: moves jobs into the group one by one, as far as it may grow.
+static void take_some(weir_store *store, size_t most)
 {
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
-    pthread_mutex_lock(&queue->lock);
-    weir__job *first_new = NULL;
-    const size_t most = group_jobs_most(store);
     while (queue->jobs.first && writer->group.size < most) {
         weir__job *job = queue->jobs.first;
         queue->jobs.first = job->next;
@@ -702,17 +712,35 @@ void weir__writer_take_jobs(weir_store *store)
             queue->jobs.last = &queue->jobs.first;
         writer->taken_seq = job->seq;
         weir__jobs_push(&writer->group, job);
-        first_new = first_new ? first_new : job;
+    }
+}
+
+// Mostly all of the queue fits: then it is taken in one step, without touching the jobs under the lock that every
+// client wants.
+void weir__writer_take_jobs(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__writer *writer = &store->writer;
+    const size_t most = group_jobs_most(store);
+    weir__job **const end = writer->group.last;
+    pthread_mutex_lock(&queue->lock);
+    if (writer->group.size + queue->jobs.size <= most) {
+        writer->taken_seq = queue->submitted_seq;
+        weir__jobs_append(&writer->group, &queue->jobs);
+    } else {
+        take_some(store, most);
     }
     pthread_mutex_unlock(&queue->lock);
     if (!writer->next_to_run)
-        writer->next_to_run = first_new;
+        writer->next_to_run = *end;
 }
 
 // Ends the failed jobs that asked for APPLIED and reports the others that did: the group stays open for them.
 static void report_applied(weir_store *store)
 {
     weir__writer *writer = &store->writer;
+    if (!writer->runs_applied)
+        return;
     weir__job_list failed;
     weir__jobs_init(&failed);
     extract(&writer->group, &failed, is_failed_applied, 0);
