@@ -54,7 +54,9 @@ int weir__cli_failed(weir__cli *cli, const weir_error *err)
 {
     (void)weir__screen_flush(&cli->out, NULL);
     add_sentence(cli, err->text[0] != '\0' ? err->text : weir_code_name(err->code));
-    (void)weir__screen_flush(&cli->err, NULL);
+    static const char no_memory[] = "weir: not enough memory\n";
+    if (weir__screen_flush(&cli->err, NULL) == WEIR_NOMEM)
+        (void)!write(STDERR_FILENO, no_memory, sizeof no_memory - 1);
     return WEIR__EXIT_FAILED;
 }
 

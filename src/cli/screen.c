@@ -164,8 +164,9 @@ int weir__screen_flush(weir__screen *screen, weir_error *err)
     const char *const name = screen->fd == STDERR_FILENO ? "standard error" : "standard output";
     if (screen->text.failed)
         code = weir__error_set(err, WEIR_NOMEM, "not enough memory to write to %s", name);
+    const bool writes = !screen->gone && !screen->text.failed; // half a text could be taken for a whole one
     const int os_errno =
-        screen->gone ? 0 : write_all(screen->fd, weir__text_string(&screen->text), screen->text.size);
+        writes ? write_all(screen->fd, weir__text_string(&screen->text), screen->text.size) : 0;
     weir__text_clear(&screen->text);
     if (os_errno == 0)
         return code;

@@ -19,6 +19,8 @@ typedef struct shown {
     size_t columns;
 } shown;
 
+enum { tab_columns = 8 };
+
 static locale_t utf8_locale;
 static pthread_once_t utf8_once = PTHREAD_ONCE_INIT;
 
@@ -86,8 +88,9 @@ static size_t colour_length(const char *string, size_t size)
     return at < size && string[at] == 'm' ? at + 1 : 0;
 }
 
-// The visible form of the character at string[size]; how many bytes it takes there in *used.
-static shown show(const char *string, size_t size, bool unicode, size_t *used)
+// The visible form of the character at string[size], which will stand in column `column`; how many bytes it takes there
+// in *used.
+static shown show(const char *string, size_t size, size_t column, bool unicode, size_t *used)
 {
     const size_t colour = colour_length(string, size);
     if (colour > 0) {
@@ -97,8 +100,10 @@ static shown show(const char *string, size_t size, bool unicode, size_t *used)
     const int32_t c = weir__utf8_decode(string, size, used);
     if (c < 0)
         return shown_invalid(unicode);
-    if (c == '\t')
-        return shown_text(" ", 1, 1);
+    if (c == '\t') {
+        const size_t blanks = tab_columns - column % tab_columns;
+        return shown_text("        ", blanks, blanks);
+    }
     if (c < 0x20 || c == 0x7F || is_deceptive(c))
         return shown_escape(c);
     if (c < 0x7F)
@@ -116,7 +121,7 @@ size_t weir__visible(weir__text *text, const char *string, size_t size, size_t c
     size_t cut_size = text->size; // where the ellipsis would go, and
     size_t cut_columns = 0;       // how many columns are before it
     for (size_t at = 0, used = 0; at < size; at += used) {
-        const shown next = show(string + at, size - at, unicode, &used);
+        const shown next = show(string + at, size - at, columns, unicode, &used);
         if (next.columns > columns_max - columns) {
             if (text->failed || columns_max == 0)
                 return columns;
@@ -138,7 +143,7 @@ size_t weir__visible_columns(const char *string, size_t size, bool unicode)
 {
     size_t columns = 0;
     for (size_t at = 0, used = 0; at < size; at += used)
-        columns += show(string + at, size - at, unicode, &used).columns;
+        columns += show(string + at, size - at, columns, unicode, &used).columns;
     return columns;
 }
 

@@ -4,7 +4,7 @@
 // sequences that move the cursor, line feeds that forge rows, marks that reverse the reading direction, bytes
 // that are no UTF-8. Here they become something that can be seen and that has a known width in columns.
 //
-//   control characters       \t becomes a space, others \n, \r, \e or \x07
+//   control characters       \t becomes blanks to the next eighth column, others \n, \r, \e or \x07
 //   colours (ESC [ … m)      nothing: they are harmless and common in logs
 //   C1 controls, bidi and other invisible marks, line separators   \u202e
 //   invalid UTF-8            U+FFFD, or ? where the terminal does not speak UTF-8

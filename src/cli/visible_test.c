@@ -37,7 +37,8 @@ static void test_control_characters_are_shown(void **state)
     (void)state;
     const example examples[] = {
         {"plain", WEIR__COLUMNS_ALL, "plain", 5},
-        {"a\tb", WEIR__COLUMNS_ALL, "a b", 3},
+        {"a\tb", WEIR__COLUMNS_ALL, "a       b", 9},
+        {"1234567\t\t8", WEIR__COLUMNS_ALL, "1234567         8", 17},
         {"a\nb\rc", WEIR__COLUMNS_ALL, "a\\nb\\rc", 7},
         {"\x1b[1;31mred\x1b[m", WEIR__COLUMNS_ALL, "red", 3},
         {"\x1b[31", WEIR__COLUMNS_ALL, "\\e[31", 5},
