@@ -163,6 +163,13 @@ static int read_count(const weir__exchange *exchange, const char *name, uint64_t
     return code;
 }
 
+// For the store 0 means all, for a client it means none, unless it says nothing.
+static bool asks_for_none(const weir__exchange *exchange, const char *name)
+{
+    int64_t value = 1;
+    return weir__uri_param_int(&exchange->uri, name, 1, &value, NULL) == WEIR_OK && value <= 0;
+}
+
 static int read_logs_query(const weir__exchange *exchange, weir_logs_query *query, weir_error *err)
 {
     *query = (weir_logs_query){.step_id = weir__uri_param(&exchange->uri, "step_id")};
@@ -173,6 +180,10 @@ static int read_logs_query(const weir__exchange *exchange, weir_logs_query *quer
         code = read_count(exchange, "limit", &query->limit, err);
     if (code == WEIR_OK)
         code = read_count(exchange, "tail", &query->tail, err);
+    if (code == WEIR_OK && (asks_for_none(exchange, "limit") || asks_for_none(exchange, "tail"))) {
+        query->offset = INT64_MAX; // none, but their number
+        query->tail = 0;
+    }
     return code;
 }
 

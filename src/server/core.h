@@ -20,6 +20,7 @@
 #include <weir/weir.h>
 
 #include "base/text.h"
+#include "server/access.h"
 #include "server/keys.h"
 #include "server/listen.h"
 #include "server/peers.h"
@@ -122,6 +123,7 @@ struct weir__server {
     pthread_cond_t idle;        // lock: in_flight fell to 0
     size_t in_flight;           // lock: exchanges that exist
     weir__exchange *waiting;    // lock: for the end of their run
+    weir__access access;        // event thread
     bool optimizing;            // lock
     weir__machine_sample cpu;   // lock: the last one taken
     weir__health_probe probe;   // probe_lock

@@ -210,6 +210,14 @@ bool weir__http_origin_is_own(const char *origin, const char *host_header)
            strcasecmp(origin + scheme_size, host_header) == 0;
 }
 
+bool weir__http_origin_ok(const char *origin)
+{
+    char name[WEIR__HTTP_HOST_SIZE];
+    const size_t scheme_size = strspn(origin, "abcdefghijklmnopqrstuvwxyz");
+    return scheme_size > 0 && strncmp(origin + scheme_size, "://", 3) == 0 &&
+           weir__http_host(origin + scheme_size + 3, name);
+}
+
 bool weir__http_equal_secret(const char *given, const char *expected)
 {
     const size_t given_size = strlen(given), expected_size = strlen(expected);

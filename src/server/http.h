@@ -54,6 +54,9 @@ bool weir__http_host_is_loopback(const char *name);
 // Does an Origin header name the same place as the Host header, over plain HTTP?
 bool weir__http_origin_is_own(const char *origin, const char *host_header);
 
+// May this stand in a list of origins: scheme://host[:port], and nothing behind it?
+bool weir__http_origin_ok(const char *origin);
+
 // Compares without an early exit: the time tells nothing about where two keys differ.
 bool weir__http_equal_secret(const char *given, const char *expected);
 

@@ -177,6 +177,18 @@ static void only_the_same_origin_is_our_own(void **state)
     assert_false(weir__http_origin_is_own("http://localhost:9347.evil", "localhost:9347"));
 }
 
+static void listed_origins_have_no_path(void **state)
+{
+    (void)state;
+    assert_true(weir__http_origin_ok("https://weir.example.org"));
+    assert_true(weir__http_origin_ok("http://[::1]:80"));
+    assert_false(weir__http_origin_ok("https://weir.example.org/"));
+    assert_false(weir__http_origin_ok("weir.example.org"));
+    assert_false(weir__http_origin_ok("://weir.example.org"));
+    assert_false(weir__http_origin_ok("*"));
+    assert_false(weir__http_origin_ok(""));
+}
+
 static void secrets_compare_whole(void **state)
 {
     (void)state;
@@ -191,11 +203,11 @@ static void secrets_compare_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dates_go_out_and_come_back), cmocka_unit_test(ranges_follow_the_rfc),
-        cmocka_unit_test(tags_are_found_in_lists),    cmocka_unit_test(file_names_cannot_break_the_header),
-        cmocka_unit_test(media_types_are_checked),    cmocka_unit_test(hosts_are_taken_apart),
-        cmocka_unit_test(loopback_has_several_names), cmocka_unit_test(only_the_same_origin_is_our_own),
-        cmocka_unit_test(secrets_compare_whole),
+        cmocka_unit_test(dates_go_out_and_come_back),  cmocka_unit_test(ranges_follow_the_rfc),
+        cmocka_unit_test(tags_are_found_in_lists),     cmocka_unit_test(file_names_cannot_break_the_header),
+        cmocka_unit_test(media_types_are_checked),     cmocka_unit_test(hosts_are_taken_apart),
+        cmocka_unit_test(loopback_has_several_names),  cmocka_unit_test(only_the_same_origin_is_our_own),
+        cmocka_unit_test(listed_origins_have_no_path), cmocka_unit_test(secrets_compare_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

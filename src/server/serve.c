@@ -16,11 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 
 enum { DRAIN_BYTES_MAX = 16 << 20 };
 
@@ -179,24 +177,16 @@ enum MHD_Result weir__on_request(void *cls, struct MHD_Connection *connection, c
 
 static void log_access(const weir__exchange *exchange, enum MHD_RequestTerminationCode why)
 {
-    weir__text line = {0}, request = {0};
-    struct timespec wall;
-    struct tm tm;
-    (void)clock_gettime(CLOCK_REALTIME, &wall);
-    (void)gmtime_r(&wall.tv_sec, &tm);
-    weir__text_printf(&request, "%s %s", exchange->method,
-                      exchange->target != NULL ? exchange->target : "(too long)");
-    weir__text_printf(&line, "%04d-%02d-%02dT%02d:%02d:%02dZ %s ", tm.tm_year + 1900, tm.tm_mon + 1,
-                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, weir__peer_address(exchange->peer));
-    weir__text_json_string(&line, weir__text_string(&request), request.size);
-    weir__text_printf(&line, " %u %.1fms ", exchange->status, (double)(now_ns() - exchange->began_ns) / 1e6);
-    const char *name = exchange->key != NULL ? exchange->key->name : "";
-    weir__text_json_string(&line, name, strlen(name));
-    weir__text_add(&line, why == MHD_REQUEST_TERMINATED_COMPLETED_OK ? "\n" : " broken-off\n");
-    if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0)
-        weir__log(WEIR__LOG_DEBUG, "the access log cannot be written");
-    weir__text_free(&line);
-    weir__text_free(&request);
+    const weir__access_entry entry = {
+        .address = weir__peer_address(exchange->peer),
+        .method = exchange->method[0] != '\0' ? exchange->method : "-",
+        .target = exchange->target != NULL ? exchange->target : "(too long)",
+        .user = exchange->key != NULL ? exchange->key->name : "",
+        .status = exchange->status,
+        .ms = (double)(now_ns() - exchange->began_ns) / 1e6,
+        .complete = why == MHD_REQUEST_TERMINATED_COMPLETED_OK,
+    };
+    weir__access_write(&exchange->server->access, STDERR_FILENO, &entry);
 }
 
 void weir__on_completed(void *cls, struct MHD_Connection *connection, void **context,

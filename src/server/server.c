@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -29,6 +30,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "server/core.h"
+#include "server/http.h"
 #include "server/serve.h"
 
 enum {
@@ -91,6 +93,25 @@ static void fit_files(weir__serve_options *options)
     weir__log(WEIR__LOG_WARNING, "only %llu files may be open: at most %llu connections instead of %u",
               (unsigned long long)limit.rlim_cur, (unsigned long long)left, options->connections_max);
     options->connections_max = (uint32_t)left;
+}
+
+// A name that could never match is a mistake that should not wait for the first refused request.
+static int check_names(const weir__serve_options *options, weir_error *err)
+{
+    char name[WEIR__HTTP_HOST_SIZE];
+    for (size_t i = 0; i < options->allow_hosts.count; i++) {
+        const char *host = options->allow_hosts.items[i];
+        if (!weir__http_host(host, name) || strcasecmp(host, name) != 0)
+            return weir__error_set(err, WEIR_INVALID,
+                                   "'%s' is no host name: give it as weir.example.org, without a port", host);
+    }
+    for (size_t i = 0; i < options->allow_origins.count; i++) {
+        const char *origin = options->allow_origins.items[i];
+        if (!weir__http_origin_ok(origin))
+            return weir__error_set(err, WEIR_INVALID,
+                                   "'%s' is no origin: give it as https://weir.example.org", origin);
+    }
+    return WEIR_OK;
 }
 
 static int check_address(weir__server *server, weir_error *err)
@@ -190,6 +211,8 @@ static int open_all(weir__server *server, weir_error *err)
     int code = server->options.api_key_file == NULL
                    ? WEIR_OK
                    : weir__keys_load(server->options.api_key_file, &server->keys, err);
+    if (code == WEIR_OK)
+        code = check_names(&server->options, err);
     if (code == WEIR_OK)
         code = check_address(server, err);
     if (code == WEIR_OK)

@@ -157,6 +157,9 @@ def logs_come_whole_or_in_part():
         equal([l["content"] for l in part["logs"]], ["line 10 of 0", "line 11 of 0"], "part")
         part = server.get("/api/executions/run-11/logs?step_id=step-0&tail=1").json()
         equal([l["content"] for l in part["logs"]], ["line 2499 of 0"], "tail")
+        for none in ("limit=0", "tail=0", "limit=-1", "offset=99999"):
+            part = server.get(f"/api/executions/run-11/logs?step_id=step-0&{none}").json()
+            equal((part["logs"], part["total"]), ([], 2500), none)
         for target, error in (("run-11/logs?step_id=none", "Step not found"), ("none/logs", "Execution not found"),
                               ("none/logs?step_id=step-1", "Execution not found")):
             answer = server.get(f"/api/executions/{target}")

@@ -165,6 +165,14 @@ def another_address_needs_keys_or_courage():
         equal(status_of(server.raw(request(host="evil.example.org"))), 403, "another name")
 
 
+def mistakes_are_named_at_the_start():
+    for flags, words in ((("--allow-host", "a:80"), "without a port"), (("--allow-origin", "https://a/"), "no origin"),
+                         (("--listen", "127.0.0.1"), "ADDRESS:PORT"), (("--api-key-file", "/nonexistent"), "key file"),
+                         (("--storage", "/nonexistent/a/b"), "/nonexistent")):
+        said = start_that_fails(*(() if "--listen" in flags else ("--listen", "127.0.0.1:0")), *flags)
+        assert words in said, f"{flags}: {said!r} lacks {words!r}"
+
+
 def a_taken_port_is_named():
     with Server() as server:
         assert "another program" in start_that_fails("--listen", f"127.0.0.1:{server.port}")
@@ -403,6 +411,7 @@ if __name__ == "__main__":
         keys_and_roles_decide,
         keys_must_be_kept_private,
         another_address_needs_keys_or_courage,
+        mistakes_are_named_at_the_start,
         a_taken_port_is_named,
         ipv6_works,
         wrong_targets_are_refused,

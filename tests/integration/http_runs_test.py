@@ -338,6 +338,43 @@ def kill_9_loses_nothing_that_was_answered():
         equal(start(server, {"command": "true", "wait": True})["status"], "completed", "and on it goes")
 
 
+def kill_9_in_the_middle_of_starts_loses_no_answered_one():
+    with Server() as server:
+        for round_number in range(3):
+            text = json.dumps({"command": "true", "name": f"round {round_number}"}).encode()
+            head = b"POST /api/executions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(text)
+            socks = [server.connect() for _ in range(100)]
+            for sock in socks:
+                sock.sendall(head + text)
+            answered = [read_answer(sock) for sock in socks[:5 + 30 * round_number]]
+            server.kill_process()
+            answered += [read_answer(sock) for sock in socks[len(answered):]]
+            server.start()
+            ids = [json.loads(answer.split(b"\r\n\r\n", 1)[1])["id"] for answer in answered if b" 201 " in answer[:20]]
+            assert len(ids) >= 5, f"{len(ids)} were answered"
+            for run in ids:
+                assert status_of(server, run) in ("completed", "failed"), run
+            for sock in socks:
+                sock.close()
+
+
+def one_more_signal_ends_it_at_once_and_the_next_start_settles():
+    with Server("--drain", "600") as server, tempfile.TemporaryDirectory(prefix="weir-pid-") as folder:
+        pid_file = Path(folder) / "pid"
+        script = f"trap '' TERM; echo $$ > {pid_file}; while :; do sleep 1; done"
+        run = start(server, {"command": ["sh", "-c", script]})["id"]
+        pid = int(wait_until(lambda: pid_file.exists() and pid_file.read_text().strip(), "the script's pid"))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            server.signal(number)
+        began = time.monotonic()
+        status = server.wait(15)
+        assert status != 0 and time.monotonic() - began < 1.5, f"{status} after {time.monotonic() - began} s"
+        server.start()
+        execution = server.get(f"/api/executions/{run}").json()["execution"]
+        equal((execution["status"], execution["error_message"]), ("failed", "interrupted by server restart"), "the run")
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the script that was left")
+
+
 def two_servers_may_share_a_folder():
     with Server() as first, Server(storage=first.storage) as second:
         run = start(first, {"command": "sleep 600"})["id"]
@@ -367,5 +404,7 @@ if __name__ == "__main__":
         a_second_signal_ends_the_drain,
         while_draining_reads_are_answered_and_starts_refused,
         kill_9_loses_nothing_that_was_answered,
+        kill_9_in_the_middle_of_starts_loses_no_answered_one,
+        one_more_signal_ends_it_at_once_and_the_next_start_settles,
         two_servers_may_share_a_folder,
     ]))

@@ -93,11 +93,13 @@ class Server:
         status = self.wait(seconds)
         assert status == 0, f"exit status {status}: {self.stderr()!r}"
 
+    def kill_process(self):
+        self.process.kill()
+        self.process.wait()
+
     def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
         if self.process:
+            self.kill_process()
             self.process.stdout.close()
 
     def threads(self):
