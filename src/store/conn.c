@@ -143,6 +143,7 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
     conn->statements_max = options->statements_max;
     conn->deadline_ns = WEIR__FOREVER;
     conn->use = 1;
+    conn->fork_generation = weir__fork_generation();
     conn->own_sql = true;
     conn->lru.lru_next = conn->lru.lru_prev = &conn->lru;
     pthread_mutex_init(&conn->sql_lock, NULL);

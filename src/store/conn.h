@@ -74,6 +74,8 @@ struct weir_tx {
     // Set by the first FULL, IOERR, CORRUPT or NOTADB of this use: the fault is not the job's.
     int fault_code;
 
+    uint64_t fork_generation; // of the process that opened it
+
     bool own_sql; // our own BEGIN, COMMIT, SAVEPOINT are being prepared: the authorizer lets them pass
 
     pthread_mutex_t sql_lock;
@@ -89,6 +91,9 @@ typedef struct weir__conn_options {
     bool read_only;
     bool create;
 } weir__conn_options;
+
+// How many forks lie between this process and the first one that opened a store (open.c).
+uint64_t weir__fork_generation(void);
 
 int weir__conn_open(const weir__conn_options *options, weir_tx **conn, weir_error *err);
 void weir__conn_close(weir_tx *conn); // NULL is fine

@@ -43,11 +43,16 @@ static void watch_forks(void)
     pthread_atfork(NULL, NULL, in_child);
 }
 
+uint64_t weir__fork_generation(void)
+{
+    return atomic_load_explicit(&fork_generation, memory_order_relaxed);
+}
+
 int weir__store_check(const weir_store *store, weir_error *err)
 {
     if (!store)
         return weir__error_set(err, WEIR_INVALID, "the store is NULL");
-    if (store->fork_generation != atomic_load_explicit(&fork_generation, memory_order_relaxed))
+    if (store->fork_generation != weir__fork_generation())
         return weir__error_set(
             err, WEIR_FORKED,
             "%s: this store was opened before fork(); the child must open the database itself", store->path);
@@ -470,7 +475,7 @@ static weir_store *store_create(const char *path, const weir_config *config, con
     weir_version(&version);
     store->fixed_sqlite =
         hooks && hooks->pretend_fixed ? hooks->pretend_fixed > 0 : version.has_wal_reset_fix;
-    store->fork_generation = atomic_load(&fork_generation);
+    store->fork_generation = weir__fork_generation();
     weir__queue_init(store);
     weir__pool_init(store);
     weir__sync_init(store);

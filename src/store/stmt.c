@@ -221,8 +221,12 @@ static int give_up_read(weir_tx *conn, weir_error *err)
     return weir__conn_error(conn, SQLITE_INTERRUPT, "read", err);
 }
 
-static int check_deadline(weir_tx *conn, weir_error *err)
+// Whether the transaction may still be used: in this process, before its deadline.
+static int check_usable(weir_tx *conn, weir_error *err)
 {
+    if (conn->fork_generation != weir__fork_generation())
+        return weir__error_set(err, WEIR_FORKED, "%s: this transaction was begun before fork() by the parent",
+                               conn->path);
     if (conn->kind != WEIR__CONN_READER && conn->deadline_ns == WEIR__FOREVER)
         return WEIR_OK;
     if (!conn->expired && conn->deadline_ns != WEIR__FOREVER)
@@ -253,7 +257,7 @@ static int failed(weir_stmt *stmt, int sqlite_code, weir_error *err)
 int weir_prepare(weir_tx *tx, const char *sql, weir_stmt **out, weir_error *err)
 {
     *out = NULL;
-    const int code = check_deadline(tx, err);
+    const int code = check_usable(tx, err);
     if (code != WEIR_OK)
         return code;
     const int rc = weir__stmt_get(tx, sql, out);
@@ -319,7 +323,7 @@ void weir_bind_null(weir_stmt *stmt, int index)
 int weir_step(weir_stmt *stmt, bool *row, weir_error *err)
 {
     *row = false;
-    const int code = check_deadline(stmt->conn, err);
+    const int code = check_usable(stmt->conn, err);
     if (code != WEIR_OK)
         return code;
     if (stmt->bind_code != SQLITE_OK)
@@ -446,6 +450,9 @@ int weir_exec(weir_tx *tx, weir_error *err, const char *sql, const char *types, 
 
 int weir_exec_script(weir_tx *tx, const char *script, weir_error *err)
 {
+    const int usable = check_usable(tx, err);
+    if (usable != WEIR_OK)
+        return usable;
     for (const char *rest = script; !is_blank(rest);) {
         sqlite3_stmt *stmt = NULL;
         const char *const sql = rest;
