@@ -291,6 +291,8 @@ const char *weir_runs_storage_path(const weir_runs *runs); // absolute; lives as
 bool weir_runs_is_read_only(const weir_runs *runs);
 // Fields that could not be read as what they should be, since the handle was opened.
 uint64_t weir_runs_warnings(const weir_runs *runs);
+// As weir_health() of the store, and before it what is wrong with runs: "logs-failing", "runs-unsaved".
+size_t weir_runs_health(weir_runs *runs, weir_finding *findings, size_t size);
 
 // --------------------------------------------------------------------------------------------- running
 // scripts

@@ -14,10 +14,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -29,9 +31,10 @@
 enum {
     events_per_turn = 128,
     starts_per_turn = 8,
-    watch_ms = 250,     // between two looks for cancel requests of other processes
-    settle_ms = 5000,   // between two looks for runs whose engine has died
-    give_up_ms = 10000, // for a run to be saved after it was cancelled by closing
+    descriptors_of_ours = 64, // the database, epoll and so on
+    watch_ms = 250,           // between two looks for cancel requests of other processes
+    settle_ms = 5000,         // between two looks for runs whose engine has died
+    give_up_ms = 10000,       // for a run to be saved after it was cancelled by closing
 };
 
 static uint64_t now(void)
@@ -165,7 +168,7 @@ static void advance_touched(weir__runs_engine *engine)
 // Fills free slots. Returns whether there is more to start.
 static bool admit(weir__runs_engine *engine)
 {
-    for (int started = 0; engine->running < engine->runs->max_running; started++) {
+    for (int started = 0; engine->running < engine->slots; started++) {
         weir__run *const run = TAILQ_FIRST(&engine->queue);
         if (run == NULL)
             return false;
@@ -377,6 +380,66 @@ static void *watcher_main(void *context)
     return NULL;
 }
 
+// ------------------------------------------------------------------------------------------------- health
+
+static void find_log_trouble(weir__runs_engine *engine, weir_finding *finding)
+{
+    weir__logs_status status;
+    weir__logs_status_read(engine->logs, &status);
+    *finding = (weir_finding){0};
+    if (status.failing_files == 0 && status.lost_bytes == 0)
+        return;
+    finding->severity = WEIR_SEVERITY_ERROR;
+    finding->name = "logs-failing";
+    (void)snprintf(finding->seen, sizeof finding->seen,
+                   "%llu log files cannot be written, %llu bytes wait in memory, %llu are lost: %.150s",
+                   (unsigned long long)status.failing_files, (unsigned long long)status.pending_bytes,
+                   (unsigned long long)status.lost_bytes, status.last_error.text);
+    (void)snprintf(
+        finding->meaning, sizeof finding->meaning,
+        "lines of scripts are not on disk; when the memory for them is used up the scripts have to wait");
+    (void)snprintf(finding->remedy, sizeof finding->remedy,
+                   "make room for, or access to, the folder executions/ in %.150s", engine->runs->path);
+}
+
+static void find_save_trouble(weir__runs_engine *engine, weir_finding *finding)
+{
+    pthread_mutex_lock(&engine->lock);
+    const weir_error cause = engine->save_error;
+    pthread_mutex_unlock(&engine->lock);
+    *finding = (weir_finding){0};
+    if (cause.code == WEIR_OK)
+        return;
+    finding->severity = WEIR_SEVERITY_ERROR;
+    finding->name = "runs-unsaved";
+    (void)snprintf(finding->seen, sizeof finding->seen, "what runs did could not be saved: %.200s",
+                   cause.text);
+    (void)snprintf(finding->meaning, sizeof finding->meaning,
+                   "records of runs of this process are incomplete since it was started");
+    (void)snprintf(
+        finding->remedy, sizeof finding->remedy,
+        "mend the cause, then start the program again: runs whose end is missing are settled then");
+}
+
+size_t weir_runs_health(weir_runs *runs, weir_finding *findings, size_t size)
+{
+    weir_finding own[2] = {{0}};
+    if (runs->engine != NULL && weir__engine_check_process(runs->engine, NULL) == WEIR_OK) {
+        find_log_trouble(runs->engine, &own[0]);
+        find_save_trouble(runs->engine, &own[1]);
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (own[i].name == NULL)
+            continue;
+        if (count < size)
+            findings[count] = own[i];
+        count++;
+    }
+    const size_t filled = count < size ? count : size;
+    return count + weir_health(runs->store, findings + filled, size - filled);
+}
+
 // ------------------------------------------------------------------------------------ opening and closing
 
 static int start_thread(pthread_t *thread, const char *name, void *(*run)(void *), weir__runs_engine *engine,
@@ -467,6 +530,28 @@ static weir__runs_engine *engine_create(weir_runs *runs)
     return engine;
 }
 
+// How many log files may be open, and how many scripts run, within the limit of open files: a script needs two, and a
+// quarter of the limit is left to the rest of the program.
+static void share_descriptors(weir__runs_engine *engine, uint32_t *log_files_max)
+{
+    struct rlimit limit;
+    engine->slots_max = engine->runs->max_running;
+    *log_files_max = 256;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        const size_t files = limit.rlim_cur < 1u << 30 ? (size_t)limit.rlim_cur : 1u << 30;
+        if (files / 8 < *log_files_max)
+            *log_files_max = files / 8 > 0 ? (uint32_t)(files / 8) : 1;
+        const size_t reserved = files / 4 + *log_files_max + descriptors_of_ours;
+        const size_t scripts = files > reserved ? (files - reserved) / 2 : 0;
+        if (scripts < engine->slots_max) {
+            engine->slots_max = scripts > 0 ? scripts : 1;
+            weir__log(WEIR__LOG_WARNING, "the limit of open files, %zu, allows %zu scripts at a time", files,
+                      engine->slots_max);
+        }
+    }
+    engine->slots = engine->slots_max;
+}
+
 int weir__runs_engine_open(weir_runs *runs, weir__runs_engine **out, weir_error *err)
 {
     *out = NULL;
@@ -480,7 +565,10 @@ int weir__runs_engine_open(weir_runs *runs, weir__runs_engine **out, weir_error 
     rc = weir__process_self(&engine->self, err);
     if (rc == WEIR_OK)
         rc = open_descriptors(engine, err);
+    uint32_t log_files_max = 0;
+    share_descriptors(engine, &log_files_max);
     const weir__logs_options options = {
+        .files_max = log_files_max,
         .ops = {.context = runs, .open = log_open, .sync_dir = log_sync_dir},
         .wake = on_log_progress,
         .wake_context = engine,

@@ -113,12 +113,33 @@ static int start_process(weir__run *run, weir_error *err)
     return watch_process(run, err);
 }
 
+// The system has no more descriptors or processes to give: that passes when another run ends.
+static bool may_start_later(const weir__run *run, const weir_error *err)
+{
+    const int error = err->os_errno;
+    return run->engine->running > 0 &&
+           (error == EMFILE || error == ENFILE || error == EAGAIN || error == ENOMEM);
+}
+
+// The run goes back to where it was, and there are no more slots than are in use. Each run that ends adds one again.
+static void start_later(weir__run *run, const weir_error *err)
+{
+    weir__runs_engine *const engine = run->engine;
+    weir__log(WEIR__LOG_WARNING, "no more than %zu scripts can run at present: %s", engine->running,
+              err->text);
+    engine->slots = engine->running;
+    TAILQ_INSERT_HEAD(&engine->queue, run, queue_link);
+}
+
 void weir__run_start(weir__run *run)
 {
     WEIR_ASSERT(run->phase == WEIR__PHASE_QUEUED);
     weir_error err = WEIR_ERROR_INIT;
     if (start_process(run, &err) != WEIR_OK) {
-        start_failed(run, &err);
+        if (may_start_later(run, &err))
+            start_later(run, &err);
+        else
+            start_failed(run, &err);
         return;
     }
     run->phase = WEIR__PHASE_RUNNING;
@@ -330,6 +351,8 @@ static void end_look(weir__run *run)
         weir__log(WEIR__LOG_ERROR, "run %s: %s", run->id, err.text);
     run->phase = WEIR__PHASE_ENDING;
     run->engine->running--;
+    if (run->engine->slots < run->engine->slots_max)
+        run->engine->slots++;
     weir__lines_free(&run->lines);
     weir__text_free(&run->plain);
 }

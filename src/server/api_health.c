@@ -67,7 +67,7 @@ static void add_findings(weir__spool *spool, const weir_finding *findings, size_
 
 static size_t read_findings(const weir__server *server, weir_finding findings[FINDINGS_MAX])
 {
-    const size_t count = weir_health(weir_runs_store(server->runs), findings, FINDINGS_MAX);
+    const size_t count = weir_runs_health(server->runs, findings, FINDINGS_MAX);
     return count < FINDINGS_MAX ? count : FINDINGS_MAX;
 }
 

@@ -679,9 +679,49 @@ static void a_log_that_cannot_be_written_is_said_so(void **state)
     assert_execution(&detail, "completed:0::1/1");
     expect_contains(detail.steps.items[0].metadata_json, "{\"log_error\": \"");
     weir_run_detail_free(&detail);
+    weir_finding findings[8];
+    assert_true(weir_runs_health(here->runs, findings, 8) > 0);
+    assert_string_equal(findings[0].name, "logs-failing");
+    expect_contains(findings[0].seen, "34 bytes wait in memory, 0 are lost: cannot open the folder");
     assert_int_not_equal(weir_runs_close(here->runs, 0, &err), WEIR_OK);
     here->runs = NULL;
     expect_contains(err.text, "bytes of log lines could not be written");
+}
+
+// Runs more scripts than there are descriptors for, in a process with a low limit; what is wrong comes as its status.
+static int run_with_few_descriptors(const place *here)
+{
+    enum { count = 100 };
+    const struct rlimit few = {.rlim_cur = 256, .rlim_max = 256};
+    const weir_run_request request = {.command = "sh -c 'echo STEP_START:A; echo x'"};
+    char ids[count][WEIR_ID_SIZE];
+    weir_runs *runs = NULL;
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0 || weir_runs_open(here->storage, NULL, &runs, NULL) != WEIR_OK)
+        return 1;
+    for (int i = 0; i < count; i++) {
+        if (weir_runs_start(runs, &request, ids[i], NULL, NULL) != WEIR_OK)
+            return 2;
+    }
+    for (int i = 0; i < count; i++) {
+        weir_execution execution;
+        if (weir_runs_wait(runs, ids[i], patience_ms, &execution, NULL) != WEIR_OK ||
+            execution.status != WEIR_RUN_COMPLETED || execution.completed_steps != 1)
+            return 3;
+        weir_execution_free(&execution);
+    }
+    return weir_runs_close(runs, 0, NULL) == WEIR_OK ? 0 : 4;
+}
+
+static void few_descriptors_mean_fewer_at_a_time(void **state)
+{
+    const place *const here = *state;
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(run_with_few_descriptors(here));
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
 }
 
 static void a_forked_child_is_refused(void **state)
@@ -1170,6 +1210,7 @@ int main(void)
         TEST(waiting_for_eof_is_a_choice),
         TEST(who_escapes_cannot_hold_a_cancelled_run),
         TEST(a_log_that_cannot_be_written_is_said_so),
+        TEST(few_descriptors_mean_fewer_at_a_time),
         TEST(a_forked_child_is_refused),
         TEST(closing_cancels_what_runs),
         TEST(closing_with_grace_lets_runs_end),
