@@ -9,8 +9,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import urllib.request
 
-from weir import Place, differences, environment, run_tests, wait_for
+from weir import DEADLINE_S, Place, differences, environment, run_tests, wait_for
 from tap import Tap
 
 STORAGE = "storage/database/stepflow.db"
@@ -382,6 +383,51 @@ def test_storage_that_cannot_be(place):
     return problems
 
 
+def serve(place, *args, env=None):
+    """Start weir serve and return it and its address, once it is ready."""
+    process = place.start("serve", *args, env=env)
+    line = process.stdout.readline().decode()
+    found = re.fullmatch(r"listening on (http://\S+), storage (.*)\n", line)
+    if not found:
+        process.kill()
+        raise AssertionError(f"weir serve said {line!r} and {process.communicate()[1]!r}")
+    return process, found[1], found[2]
+
+
+def test_beside_serve(place):
+    """weir run and weir runs work beside weir serve on one storage"""
+    server, address, _ = serve(place, "--port", "0")
+    problems = differences("weir run", (0, ""), place.weir("run", "--name", "local", "--", "true")[::2])
+    body = json.dumps({"command": ["sh", "-c", "echo STEP_START:Wait; exec sleep 600"], "name": "over HTTP"}).encode()
+    request = urllib.request.Request(address + "/api/executions", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+        run = json.load(answer)["id"]
+    follower = place.start("runs", "logs", "-f", run)
+    problems += place.check(["runs", "cancel", run], (0, "SHORT_ID over HTTP: cancelled by signal 15, SIGTERM\n", ""))
+    problems += differences("logs -f", (0, "", ""), place.finish(follower))
+    with urllib.request.urlopen(address + "/api/executions", timeout=DEADLINE_S) as answer:
+        seen = [(e["name"], e["status"]) for e in json.load(answer)["executions"]]
+    if seen != [("over HTTP", "cancelled"), ("local", "completed")]:
+        problems.append(f"the server sees {seen}")
+    server.send_signal(signal.SIGTERM)
+    code, _, err = place.finish(server)
+    return problems + differences("weir serve", (0, ""), (code, err))
+
+
+def test_serve_flags(place):
+    """flags of weir serve win over STEPFLOW_ variables, and these over defaults"""
+    problems = []
+    env = environment(STEPFLOW_HOST="127.0.0.2", STEPFLOW_PORT="0", STEPFLOW_STORAGE_PATH="elsewhere")
+    for args, host, storage in (([], "127.0.0.2", "elsewhere"), (["--host", "127.0.0.1"], "127.0.0.1", "elsewhere"),
+                                (["--listen", "127.0.0.1:0", "--storage", "here"], "127.0.0.1", "here")):
+        server, address, path = serve(place, *args, env=env)
+        server.send_signal(signal.SIGTERM)
+        code, _, err = place.finish(server)
+        if code != 0 or err or not address.startswith(f"http://{host}:") or path != str(place.path / storage):
+            problems.append(f"{args}: {address}, {path}, exit code {code}, {err}")
+    return problems
+
+
 def test_hostile_names(place):
     """names, steps and artifacts cannot forge what is shown"""
     name = "a\x1b[2J\nID  forged\u202e"
@@ -459,5 +505,5 @@ if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
                                test_signals, test_reader_goes_away, test_full_disk,
-                               test_cleanup, test_repair, test_storage, test_storage_that_cannot_be,
+                               test_cleanup, test_repair, test_storage, test_storage_that_cannot_be, test_beside_serve, test_serve_flags,
                                test_hostile_names, test_stats, test_stats_log]))
