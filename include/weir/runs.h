@@ -64,7 +64,7 @@ typedef int64_t weir_local_us;
 weir_local_us weir_local_now(void);
 // The wall time of a moment in microseconds since 1970-01-01 UTC, in the process's time zone (TZ).
 weir_local_us weir_local_from_utc(int64_t utc_us);
-// Writes 26 characters and a NUL; an empty string for 0.
+// Writes 26 characters and a NUL; an empty string for 0. Beyond the years 1 to 9999 the nearest time within.
 void weir_local_format(weir_local_us time, char text[WEIR_LOCAL_TEXT_SIZE]);
 // Reads YYYY-MM-DD, then T or a blank, HH:MM[:SS[.fraction]], then nothing, Z or +hh:mm / -hh:mm (converted
 // to local time). False, and 0, when it is anything else.

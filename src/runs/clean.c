@@ -20,7 +20,7 @@
 #include "runs/clean.h"
 #include "runs/rows.h"
 
-enum { portion = 500 };
+enum { portion = 500, days_max = 10 * 1000 * 1000 /* before any time that a text can say */ };
 
 static void add_removed(weir_runs_removed *sum, const weir_runs_removed *more)
 {
@@ -54,6 +54,7 @@ static int check_writable(const weir_runs *runs, weir_error *err)
 // -------------------------------------------------------------------------------------------- pending files
 
 typedef struct note {
+    int64_t rowid; // names the row also where its texts are odd
     char *execution_id;
     char *artifact_file; // empty: the folders of the execution
 } note;
@@ -79,8 +80,8 @@ static int read_notes(weir_tx *tx, void *arg, weir_error *err)
     bool row = false;
     bool failed = false;
     int rc = weir_prepare(
-        tx, "SELECT execution_id, artifact_file FROM weir_pending_delete ORDER BY rowid LIMIT $1", &stmt,
-        err);
+        tx, "SELECT execution_id, artifact_file, rowid FROM weir_pending_delete ORDER BY rowid LIMIT $1",
+        &stmt, err);
     if (rc != WEIR_OK)
         return rc;
     weir_bind_int64(stmt, 1, portion);
@@ -88,6 +89,7 @@ static int read_notes(weir_tx *tx, void *arg, weir_error *err)
         note *const item = &list->items[list->count++];
         item->execution_id = weir__row_text(stmt, 0, "", &failed);
         item->artifact_file = weir__row_text(stmt, 1, "", &failed);
+        item->rowid = weir_column_int64(stmt, 2);
     }
     weir_reset(stmt);
     return rc == WEIR_OK && failed ? weir__no_memory(err) : rc;
@@ -98,9 +100,8 @@ static int delete_notes(weir_tx *tx, void *arg, weir_error *err)
     const notes *const list = arg;
     int rc = WEIR_OK;
     for (size_t i = 0; i < list->count && rc == WEIR_OK; i++)
-        rc = weir_exec(tx, err,
-                       "DELETE FROM weir_pending_delete WHERE execution_id = $1 AND artifact_file = $2", "tt",
-                       list->items[i].execution_id, list->items[i].artifact_file);
+        rc =
+            weir_exec(tx, err, "DELETE FROM weir_pending_delete WHERE rowid = $1", "i", list->items[i].rowid);
     return rc;
 }
 
@@ -166,10 +167,17 @@ int weir__clean_pending(weir_runs *runs, weir_runs_removed *removed, weir_error 
 
 // ------------------------------------------------------------------------------------------------- rows
 
+// An execution as the database names it: an id that is NULL, a blob or no UTF-8 finds no row again.
+typedef struct victim {
+    int64_t rowid;
+    char *id;
+} victim;
+
 // Deletes one execution's rows and notes its folders. Adds to *removed, which the job has zeroed.
-static int delete_rows(weir_tx *tx, const char *id, const char *now, weir_runs_removed *removed,
+static int delete_rows(weir_tx *tx, const victim *execution, const char *now, weir_runs_removed *removed,
                        weir_error *err)
 {
+    const char *const id = execution->id;
     static const char *const own_tables[] = {
         "DELETE FROM weir_run WHERE execution_id = $1",
         "DELETE FROM weir_run_output WHERE execution_id = $1",
@@ -183,7 +191,7 @@ static int delete_rows(weir_tx *tx, const char *id, const char *now, weir_runs_r
     for (size_t i = 0; i < 3 && rc == WEIR_OK; i++)
         rc = weir_exec(tx, err, own_tables[i], "t", id);
     if (rc == WEIR_OK)
-        rc = weir_exec(tx, err, "DELETE FROM executions WHERE id = $1", "t", id);
+        rc = weir_exec(tx, err, "DELETE FROM executions WHERE rowid = $1", "i", execution->rowid);
     removed->executions += rc == WEIR_OK ? (uint64_t)weir_changes(tx) : 0;
     if (rc == WEIR_OK)
         rc = weir_exec(
@@ -195,17 +203,17 @@ static int delete_rows(weir_tx *tx, const char *id, const char *now, weir_runs_r
 }
 
 typedef struct deletion {
-    const char *id;
+    victim execution; // its id is the caller's
     char now[WEIR_LOCAL_TEXT_SIZE];
     weir_runs_removed removed;
 } deletion;
 
-static int check_ended(weir_tx *tx, const char *id, weir_error *err)
+static int check_ended(weir_tx *tx, const char *id, int64_t *rowid, weir_error *err)
 {
     weir_stmt *stmt = NULL;
     bool row = false;
-    int rc =
-        weir_prepare(tx, "SELECT status IN ('pending', 'running') FROM executions WHERE id = $1", &stmt, err);
+    int rc = weir_prepare(tx, "SELECT status IN ('pending', 'running'), rowid FROM executions WHERE id = $1",
+                          &stmt, err);
     if (rc != WEIR_OK)
         return rc;
     weir_bind_text(stmt, 1, id, WEIR_TEXT_TERMINATED);
@@ -214,6 +222,8 @@ static int check_ended(weir_tx *tx, const char *id, weir_error *err)
         rc = weir__error_set(err, WEIR_NOTFOUND, "there is no execution %s", id);
     else if (rc == WEIR_OK && weir_column_int64(stmt, 0) != 0)
         rc = weir__error_set(err, WEIR_STATE, "the execution %s has not ended: cancel it first", id);
+    else if (rc == WEIR_OK)
+        *rowid = weir_column_int64(stmt, 1);
     weir_reset(stmt);
     return rc;
 }
@@ -222,8 +232,8 @@ static int delete_one(weir_tx *tx, void *arg, weir_error *err)
 {
     deletion *const job = arg;
     job->removed = (weir_runs_removed){0};
-    const int rc = check_ended(tx, job->id, err);
-    return rc != WEIR_OK ? rc : delete_rows(tx, job->id, job->now, &job->removed, err);
+    const int rc = check_ended(tx, job->execution.id, &job->execution.rowid, err);
+    return rc != WEIR_OK ? rc : delete_rows(tx, &job->execution, job->now, &job->removed, err);
 }
 
 int weir_runs_delete(weir_runs *runs, const char *id, weir_runs_removed *removed, weir_error *err)
@@ -231,7 +241,7 @@ int weir_runs_delete(weir_runs *runs, const char *id, weir_runs_removed *removed
     weir_runs_removed ignored = {0};
     removed = removed != NULL ? removed : &ignored;
     *removed = (weir_runs_removed){0};
-    deletion job = {.id = id};
+    deletion job = {.execution.id = (char *)(uintptr_t)id}; // only read
     weir_local_format(weir_local_now(), job.now);
     const weir_write_options options = {
         .ack = runs->ack == WEIR_ACK_APPLIED ? WEIR_ACK_COMMITTED : runs->ack,
@@ -249,47 +259,52 @@ int weir_runs_delete(weir_runs *runs, const char *id, weir_runs_removed *removed
 typedef struct cleanup {
     char cutoff[WEIR_LOCAL_TEXT_SIZE];
     char now[WEIR_LOCAL_TEXT_SIZE];
+    int64_t after_rowid; // go on behind this one, so that no row is met twice
     weir_runs_removed removed;
-    char **ids; // dry run: of those that would go
-    size_t ids_count;
+    victim *victims; // of this portion, in order of rowid
+    size_t count;
 } cleanup;
 
 #define OLD_AND_ENDED \
     " FROM executions WHERE created_at < $1 AND status IN ('completed', 'failed', 'cancelled')"
 
-static int take_id(cleanup *job, weir_stmt *stmt, weir_error *err)
+static int take_victim(cleanup *job, weir_stmt *stmt, weir_error *err)
 {
     bool failed = false;
-    char **const grown = realloc(job->ids, (job->ids_count + 1) * sizeof *grown);
+    victim *const grown = realloc(job->victims, (job->count + 1) * sizeof *grown);
     if (grown == NULL)
         return weir__no_memory(err);
-    job->ids = grown;
-    job->ids[job->ids_count] = weir__row_text(stmt, 0, "", &failed);
-    job->ids_count += !failed;
+    job->victims = grown;
+    victim *const item = &job->victims[job->count];
+    item->id = weir__row_text(stmt, 0, "", &failed);
+    item->rowid = weir_column_int64(stmt, 1);
+    job->count += !failed;
     return failed ? weir__no_memory(err) : WEIR_OK;
 }
 
-static void free_ids(cleanup *job)
+static void free_victims(cleanup *job)
 {
-    for (size_t i = 0; i < job->ids_count; i++)
-        free(job->ids[i]);
-    free(job->ids);
-    job->ids = NULL;
-    job->ids_count = 0;
+    for (size_t i = 0; i < job->count; i++)
+        free(job->victims[i].id);
+    free(job->victims);
+    job->victims = NULL;
+    job->count = 0;
 }
 
 static int select_old(weir_tx *tx, cleanup *job, int64_t limit, weir_error *err)
 {
     weir_stmt *stmt = NULL;
     bool row = false;
-    free_ids(job);
-    int rc = weir_prepare(tx, "SELECT id" OLD_AND_ENDED " ORDER BY created_at LIMIT $2", &stmt, err);
+    free_victims(job);
+    int rc = weir_prepare(tx, "SELECT id, rowid" OLD_AND_ENDED " AND rowid > $2 ORDER BY rowid LIMIT $3",
+                          &stmt, err);
     if (rc != WEIR_OK)
         return rc;
     weir_bind_text(stmt, 1, job->cutoff, WEIR_TEXT_TERMINATED);
-    weir_bind_int64(stmt, 2, limit);
+    weir_bind_int64(stmt, 2, job->after_rowid);
+    weir_bind_int64(stmt, 3, limit);
     while ((rc = weir_step(stmt, &row, err)) == WEIR_OK && row)
-        if ((rc = take_id(job, stmt, err)) != WEIR_OK)
+        if ((rc = take_victim(job, stmt, err)) != WEIR_OK)
             break;
     weir_reset(stmt);
     return rc;
@@ -300,8 +315,8 @@ static int delete_old(weir_tx *tx, void *arg, weir_error *err)
     cleanup *const job = arg;
     job->removed = (weir_runs_removed){0};
     int rc = select_old(tx, job, portion, err);
-    for (size_t i = 0; i < job->ids_count && rc == WEIR_OK; i++)
-        rc = delete_rows(tx, job->ids[i], job->now, &job->removed, err);
+    for (size_t i = 0; i < job->count && rc == WEIR_OK; i++)
+        rc = delete_rows(tx, &job->victims[i], job->now, &job->removed, err);
     return rc;
 }
 
@@ -352,8 +367,8 @@ static int cleanup_dry(weir_runs *runs, cleanup *job, weir_runs_removed *removed
     const int rc = weir_read(runs->store, count_old, job, &options, err);
     if (rc == WEIR_OK) {
         *removed = job->removed;
-        for (size_t i = 0; i < job->ids_count; i++)
-            measure_execution(runs, job->ids[i], removed);
+        for (size_t i = 0; i < job->count; i++)
+            measure_execution(runs, job->victims[i].id, removed);
     }
     return rc;
 }
@@ -381,8 +396,10 @@ static int cleanup_portions(weir_runs *runs, cleanup *job, const weir_runs_clean
         if (rc != WEIR_OK)
             return rc;
         add_removed(removed, &job->removed);
+        if (job->count > 0)
+            job->after_rowid = job->victims[job->count - 1].rowid;
         rc = weir__clean_pending(runs, removed, err);
-    } while (rc == WEIR_OK && job->ids_count > 0);
+    } while (rc == WEIR_OK && job->count > 0);
     return rc;
 }
 
@@ -397,21 +414,22 @@ int weir_runs_cleanup(weir_runs *runs, const weir_runs_cleanup_options *options,
     options = options != NULL ? options : &standard;
     const uint32_t days = options->days != 0 ? options->days : WEIR_RUNS_CLEANUP_DAYS_DEFAULT;
     const weir_local_us now = weir_local_now();
-    cleanup job = {0};
+    const int64_t age_us = (int64_t)(days < days_max ? days : days_max) * 86400 * WEIR__US_PER_S;
+    cleanup job = {.after_rowid = INT64_MIN};
     weir_local_format(now, job.now);
-    weir_local_format(now - (int64_t)days * 86400 * WEIR__US_PER_S, job.cutoff);
+    weir_local_format(now - age_us, job.cutoff);
     int rc = options->dry_run ? WEIR_OK : check_writable(runs, err);
     if (rc == WEIR_OK)
         rc = options->dry_run ? cleanup_dry(runs, &job, removed, err)
                               : cleanup_portions(runs, &job, options, removed, err);
-    free_ids(&job);
+    free_victims(&job);
     return rc;
 }
 
 // ------------------------------------------------------------------------------------- expired artifacts
 
 typedef struct expired {
-    char *id;
+    int64_t rowid;
     char *execution_id;
     char *file; // the stored copy's name
 } expired;
@@ -429,7 +447,6 @@ typedef struct expiry {
 static void free_expired(expiry *job)
 {
     for (size_t i = 0; i < job->count; i++) {
-        free(job->items[i].id);
         free(job->items[i].execution_id);
         free(job->items[i].file);
     }
@@ -451,7 +468,7 @@ static int take_expired(expiry *job, weir_stmt *stmt, weir_error *err)
 {
     bool failed = false;
     expired *const item = &job->items[job->count++];
-    item->id = weir__row_text(stmt, 0, "", &failed);
+    item->rowid = job->after_rowid;
     item->execution_id = weir__row_text(stmt, 1, "", &failed);
     char *const path = weir__row_text(stmt, 4, "", &failed);
     item->file = NULL;
@@ -491,7 +508,7 @@ static int delete_expired(weir_tx *tx, void *arg, weir_error *err)
     int rc = WEIR_OK;
     for (size_t i = 0; i < job->count && rc == WEIR_OK; i++) {
         const expired *const item = &job->items[i];
-        rc = weir_exec(tx, err, "DELETE FROM artifacts WHERE id = $1", "t", item->id);
+        rc = weir_exec(tx, err, "DELETE FROM artifacts WHERE rowid = $1", "i", item->rowid);
         job->deleted += rc == WEIR_OK ? (uint64_t)weir_changes(tx) : 0;
         if (rc == WEIR_OK && *item->file != '\0')
             rc = weir_exec(tx, err,

@@ -102,6 +102,48 @@ static void test_cleanup(void **state)
     assert_int_equal(removed.executions, 0);
 }
 
+// However large the number of days, it never turns into a time in the future.
+static void test_many_days(void **state)
+{
+    static const uint32_t days[] = {20000, 700000, 800000, 1000000000, UINT32_MAX};
+    (void)state;
+    make_execution("old", "failed", 40);
+    for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
+        weir_runs_removed removed;
+        const weir_runs_cleanup_options options = {.days = days[i]};
+        expect_ok(weir_runs_cleanup(storage.runs, &options, &removed, &err), &err);
+        assert_int_equal(removed.executions, 0);
+    }
+    assert_true(has_files("old"));
+}
+
+// Ids that no text finds again: the rows go all the same, and the removal comes to its end.
+static void test_odd_ids_go_too(void **state)
+{
+    weir_runs_removed removed;
+    (void)state;
+    test_storage_put(&storage, "precious", "x", 1);
+    test_storage_sql(
+        &storage,
+        "INSERT INTO executions (id, name, command, status, created_at) VALUES "
+        "(NULL, '', '', 'failed', '2001-01-01T00:00:00'), (x'FF', '', '', 'failed', '2001-01-01T00:00:00'), "
+        "(CAST(x'FF' AS TEXT), '', '', 'failed', '2001-01-01T00:00:00'), "
+        "('..', '', '', 'failed', '2001-01-01T00:00:00'), ('', '', '', 'failed', '2001-01-01T00:00:00');"
+        "INSERT INTO weir_pending_delete VALUES (CAST(x'FF' AS TEXT), CAST(x'FE' AS TEXT), 't');"
+        "INSERT INTO artifacts (id, execution_id, name, file_path, created_at, retention_days) VALUES "
+        "(NULL, 'e', '', 'f', '2001-01-01T00:00:00', 1), "
+        "(x'FF', x'FE', '', x'FD', '2001-01-01T00:00:00', 1);");
+    expect_ok(weir_runs_cleanup(storage.runs, NULL, &removed, &err), &err);
+    assert_int_equal(removed.executions, 5);
+    assert_string_equal(test_storage_value(&storage, "SELECT count(*) FROM executions"), "0");
+    expect_ok(weir_runs_expire_artifacts(storage.runs, NULL, &removed, &err), &err);
+    assert_int_equal(removed.artifacts, 2);
+    assert_string_equal(test_storage_value(&storage, "SELECT count(*) FROM weir_pending_delete"), "0");
+    assert_true(test_storage_has(&storage, "precious"));
+    assert_true(test_storage_has(&storage, "database/stepflow.db"));
+    assert_true(test_storage_has(&storage, "executions"));
+}
+
 static bool stop_after_first(void *context, const char *phase, uint64_t done, uint64_t total)
 {
     (void)phase;
@@ -313,6 +355,8 @@ int main(void)
 #define WITH_STORAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_STORAGE(test_cleanup),
+        WITH_STORAGE(test_many_days),
+        WITH_STORAGE(test_odd_ids_go_too),
         WITH_STORAGE(test_cleanup_in_portions),
         WITH_STORAGE(test_delete),
         WITH_STORAGE(test_interrupted_removal),

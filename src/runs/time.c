@@ -45,8 +45,10 @@ void weir_local_format(weir_local_us time, char text[WEIR_LOCAL_TEXT_SIZE])
     int64_t us_of_s = 0;
     const time_t seconds = split(time, &us_of_s);
     struct tm tm;
-    if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year + 1900 > year_max || tm.tm_year + 1900 < 1) {
-        memcpy(text, "9999-12-31T23:59:59.999999", WEIR_LOCAL_TEXT_SIZE);
+    const bool known = gmtime_r(&seconds, &tm) != NULL;
+    if (!known || tm.tm_year + 1900 > year_max || tm.tm_year + 1900 < 1) {
+        memcpy(text, time < 0 ? "0001-01-01T00:00:00.000000" : "9999-12-31T23:59:59.999999",
+               WEIR_LOCAL_TEXT_SIZE);
         return;
     }
     // The bounds above make every field as wide as its format; the remainders tell the compiler so.
