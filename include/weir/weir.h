@@ -401,7 +401,7 @@ typedef struct weir_optimize_report {
 
 // Refreshes the planner's statistics (bounded by analysis_limit), checkpoints, checks the file on a
 // connection of its own. Blocks for as long as the check takes; writes and reads go on beside it, but the
-// check's snapshot pins the log.
+// check's snapshot pins the log. Damage is not an error of this call: WEIR_OK, and `intact` is false.
 int weir_optimize(weir_store *store, const weir_optimize_options *options, weir_optimize_report *report,
                   weir_error *err);
 

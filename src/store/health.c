@@ -112,11 +112,14 @@ static void check_readers(checkup *c)
 static void check_queue(checkup *c)
 {
     const uint64_t most = c->store->config.queue_jobs_max;
-    if (c->stats.queue_jobs <= most / QUEUE_FULL_SHARE)
+    pthread_mutex_lock(&c->store->queue.lock);
+    const uint64_t held = c->store->queue.held; // those of the group that waits for its commit included
+    pthread_mutex_unlock(&c->store->queue.lock);
+    if (held <= most / QUEUE_FULL_SHARE)
         return;
     seen(add(c, WEIR_SEVERITY_WARNING, "queue-long", "Writes come in faster than the disk takes them.",
              "Slow the writers down, put more into each job, or use a faster disk."),
-         "%llu of %llu jobs wait; the median commit takes %llu us", (unsigned long long)c->stats.queue_jobs,
+         "%llu of %llu jobs wait; the median commit takes %llu us", (unsigned long long)held,
          (unsigned long long)most, (unsigned long long)(c->stats.commit_ns.p50 / WEIR__NS_PER_US));
 }
 
