@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//
+// Findings: each is there when it should be and not otherwise, with its severity, its numbers and what to do.
+// "fenced" is in sync_test.c, "degraded", "hot-journal" and "memory-file-system" in open_test.c and
+// tests/integration/store_others.
+#include "support/store.h"
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/open.h"
+
+enum { FINDINGS = 16 };
+
+// Nothing moves of its own accord.
+static const weir_config STILL = {.checkpoint_idle_ms = 3600 * 1000, .checkpoint_frames = 1000000};
+
+// The finding of that name; false when there is none.
+static bool find(weir_store *store, const char *name, weir_finding *out)
+{
+    weir_finding findings[FINDINGS];
+    const size_t size = weir_health(store, findings, FINDINGS);
+    assert_in_range(size, 0, FINDINGS);
+    for (size_t i = 0; i < size; i++) {
+        assert_true(findings[i].seen[0] && findings[i].meaning[0] && findings[i].remedy[0]);
+        if (i > 0)
+            assert_true(findings[i].severity <= findings[i - 1].severity); // worst first
+    }
+    for (size_t i = 0; i < size; i++)
+        if (strcmp(findings[i].name, name) == 0) {
+            *out = findings[i];
+            return true;
+        }
+    return false;
+}
+
+static weir_finding must_find(weir_store *store, const char *name, weir_severity severity)
+{
+    weir_finding finding = {.name = ""};
+    if (!find(store, name, &finding))
+        fail_msg("there is no finding %s", name);
+    assert_int_equal(finding.severity, severity);
+    return finding;
+}
+
+static void must_not_find(weir_store *store, const char *name)
+{
+    weir_finding finding;
+    if (find(store, name, &finding))
+        fail_msg("the finding %s should not be there: %s", name, finding.seen);
+}
+
+static void a_new_store_is_healthy(void **state)
+{
+    (void)state;
+    scratch place;
+    weir_version_info version;
+    weir_finding findings[FINDINGS];
+    scratch_init(&place);
+    weir_store *const store = must_open(place.database, NULL);
+    must_run_sql(store, "CREATE TABLE t(a)");
+    weir_version(&version);
+    for (size_t i = 0, size = weir_health(store, findings, FINDINGS); i < size; i++)
+        if (strcmp(findings[i].name, "memory-file-system") != 0) // of the machine that runs the tests
+            assert_string_equal(version.has_wal_reset_fix ? "" : "wal-reset-bug", findings[i].name);
+    must_close(store);
+    scratch_fini(&place);
+}
+
+static void few_findings_fit_into_a_small_array(void **state)
+{
+    (void)state;
+    scratch place;
+    weir_finding only;
+    scratch_init(&place);
+    weir_config config = STILL;
+    config.durability = WEIR_DURABILITY_OFF;
+    config.wal_warning_bytes = 1;
+    config.wal_error_bytes = 2;
+    weir_store *const store = must_open(place.database, &config);
+    must_run_sql(store, "CREATE TABLE t(a)");
+    assert_true(weir_health(store, NULL, 0) >= 2);
+    assert_true(weir_health(store, &only, 1) >= 2); // how many there are, not how many fitted
+    assert_string_equal(only.name, "wal-large");    // the worst
+    must_close(store);
+    scratch_fini(&place);
+}
+
+static void a_large_log(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_config config = STILL;
+    config.wal_warning_bytes = 200 * 1000;
+    config.wal_error_bytes = 400 * 1000;
+    weir_store *const store = must_open(place.database, &config);
+    must_run_sql(store, "CREATE TABLE t(a); INSERT INTO t VALUES(zeroblob(100000));");
+    must_not_find(store, "wal-large");
+    must_run_sql(store, "INSERT INTO t VALUES(zeroblob(150000))");
+    char bytes[32];
+    snprintf(bytes, sizeof bytes, "%lld bytes", (long long)file_bytes(place.wal));
+    expect_contains(must_find(store, "wal-large", WEIR_SEVERITY_WARNING).seen, bytes);
+    must_run_sql(store, "INSERT INTO t VALUES(zeroblob(200000))");
+    must_find(store, "wal-large", WEIR_SEVERITY_ERROR);
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir_checkpoint(store, WEIR_CHECKPOINT_TRUNCATE, 0, NULL, &err), &err);
+    must_not_find(store, "wal-large");
+    must_close(store);
+    scratch_fini(&place);
+}
+
+static void an_old_reader(void **state)
+{
+    (void)state;
+    scratch place;
+    weir_snapshot *snapshot = NULL;
+    weir_error err = WEIR_ERROR_INIT;
+    const weir_read_options options = {.label = "export of everything"};
+    scratch_init(&place);
+    weir_store *const store = must_open(place.database, &STILL);
+    must_run_sql(store, "CREATE TABLE t(a)");
+    expect_ok(weir_snapshot_open(store, &options, &snapshot, &err), &err);
+    expect_ok(weir_exec(weir_snapshot_tx(snapshot), &err, "SELECT 'what it does' FROM t", ""), &err);
+    must_run_sql(store, "INSERT INTO t VALUES(zeroblob(400000))");
+    must_not_find(store, "reader-old"); // it pins 100 pages only
+    must_run_sql(store, "INSERT INTO t VALUES(zeroblob(4000000))");
+    const weir_finding finding = must_find(store, "reader-old", WEIR_SEVERITY_WARNING);
+    expect_contains(finding.seen, "export of everything");
+    expect_contains(finding.seen, "what it does");
+    weir_snapshot_close(snapshot);
+    must_not_find(store, "reader-old");
+    must_close(store);
+    scratch_fini(&place);
+}
+
+static void a_policy_that_is_not_durable(void **state)
+{
+    (void)state;
+    for (int policy = WEIR_DURABILITY_FULL; policy <= WEIR_DURABILITY_OFF; policy++) {
+        scratch place;
+        scratch_init(&place);
+        weir_store *const store =
+            must_open(place.database, &(weir_config){.durability = (weir_durability)policy});
+        if (policy <= WEIR_DURABILITY_INTERVAL)
+            must_not_find(store, "not-durable");
+        else
+            expect_contains(
+                must_find(store, "not-durable",
+                          policy == WEIR_DURABILITY_OFF ? WEIR_SEVERITY_WARNING : WEIR_SEVERITY_INFO)
+                    .seen,
+                policy == WEIR_DURABILITY_OFF ? "off" : "normal");
+        must_close(store);
+        scratch_fini(&place);
+    }
+}
+
+static void the_wal_reset_bug_is_mentioned_where_it_is(void **state)
+{
+    (void)state;
+    scratch place;
+    weir_version_info version;
+    scratch_init(&place);
+    weir_store *const store = must_open(place.database, NULL);
+    weir_version(&version);
+    if (version.has_wal_reset_fix)
+        must_not_find(store, "wal-reset-bug");
+    else
+        expect_contains(must_find(store, "wal-reset-bug", WEIR_SEVERITY_INFO).seen, version.sqlite);
+    must_close(store);
+    scratch_fini(&place);
+}
+
+// ------------------------------------------------------------------------------------- somebody holds the lock
+
+static int insert(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)arg;
+    return weir_exec(tx, err, "INSERT INTO t VALUES(1)", "");
+}
+
+static bool commits_fail(void *arg)
+{
+    weir_finding finding;
+    return find(arg, "commit-failing", &finding);
+}
+
+static void a_held_write_lock_and_a_long_queue(void **state)
+{
+    (void)state;
+    scratch place;
+    sqlite3 *db = NULL;
+    weir_error err = WEIR_ERROR_INIT;
+    scratch_init(&place);
+    const weir_config config = {.queue_jobs_max = 20, .write_deadline_ms = AWAIT_MS};
+    weir_store *const store = must_open(place.database, &config);
+    must_run_sql(store, "CREATE TABLE t(a)");
+    must_not_find(store, "queue-long");
+    must_not_find(store, "commit-failing");
+    assert_int_equal(sqlite3_open(place.database, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    for (int i = 0; i < 18; i++)
+        expect_ok(weir_submit(store, insert, NULL, NULL, NULL, NULL, &err), &err);
+    assert_true(await(commits_fail, store));
+    must_find(store, "commit-failing", WEIR_SEVERITY_WARNING);
+    expect_contains(must_find(store, "queue-long", WEIR_SEVERITY_WARNING).seen, "of 20 jobs");
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    expect_ok(weir_flush(store, AWAIT_MS, &err), &err);
+    must_not_find(store, "commit-failing");
+    must_not_find(store, "queue-long");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(must_read_int64(store, "SELECT count(*) FROM t"), 18);
+    must_close(store);
+    scratch_fini(&place);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_store_is_healthy),
+        cmocka_unit_test(few_findings_fit_into_a_small_array),
+        cmocka_unit_test(a_large_log),
+        cmocka_unit_test(an_old_reader),
+        cmocka_unit_test(a_policy_that_is_not_durable),
+        cmocka_unit_test(the_wal_reset_bug_is_mentioned_where_it_is),
+        cmocka_unit_test(a_held_write_lock_and_a_long_queue),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
