@@ -273,7 +273,7 @@ typedef struct weir_runs_config {
     weir_ack ack; // level of every save (default DURABLE, or COMMITTED where the policy cannot give that)
     const char *const
         *redact; // NULL-terminated shell patterns, case ignored, e.g. "*TOKEN*": the value of an environment
-                 // variable whose name matches is stored as "***" (the script gets it in full)
+                 // variable whose name matches is stored and read as "***" (the script gets it in full)
 } weir_runs_config;
 
 // Opens a storage folder, creating it (one level) and the database where they are missing, and settles runs

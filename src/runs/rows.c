@@ -144,6 +144,17 @@ static int finish(weir_runs *runs, const reader *r, weir_error *err)
     return r->failed ? weir__no_memory(err) : WEIR_OK;
 }
 
+// Rows that were stored without our patterns, by another program or before, are read with them.
+static void hide_secrets(const weir_runs *runs, reader *r, char **environment_json)
+{
+    char *redacted = NULL;
+    if (runs->redact == NULL || runs->redact[0] == NULL || *environment_json == NULL)
+        return;
+    r->failed = weir__json_redact(runs, *environment_json, &redacted, NULL) != WEIR_OK || r->failed;
+    free(*environment_json);
+    *environment_json = redacted;
+}
+
 int weir__row_execution(weir_runs *runs, weir_stmt *stmt, weir_execution *out, weir_error *err)
 {
     reader r = {.stmt = stmt};
@@ -159,6 +170,7 @@ int weir__row_execution(weir_runs *runs, weir_stmt *stmt, weir_execution *out, w
     out->started_at = read_time(&r);
     out->completed_at = read_time(&r);
     out->environment_json = read_json(&r, JSON_OBJECT);
+    hide_secrets(runs, &r, &out->environment_json);
     out->user = read_text(&r, NULL);
     out->tags_json = read_json(&r, JSON_ARRAY);
     read_int64(&r, 0, &out->total_steps);
