@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See access.h. A pipe that poll(2) calls writable has a free page, and a line is shorter than that, so the write cannot
-// block; files never do.
+// See access.h. A pipe that poll(2) calls writable has a free page, and a line is shorter than that, so the
+// write cannot block; files never do.
 #include "server/access.h"
 
 #include <poll.h>

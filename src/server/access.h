@@ -2,8 +2,8 @@
 //
 // The access log: one line per request to stderr, in a form that a client cannot forge,
 //     2026-01-31T12:00:00Z 127.0.0.1 "GET /api/health" 200 0.4ms "ada"
-// with ` broken-off` at its end when the answer did not go out in full. It never blocks: a line that the reader of stderr has
-// no room for is dropped, and the next one that fits says how many were. Event thread only.
+// with ` broken-off` at its end when the answer did not go out in full. It never blocks: a line that the reader
+// of stderr has no room for is dropped, and the next one that fits says how many were. Event thread only.
 #ifndef WEIR_SERVER_ACCESS_H
 #define WEIR_SERVER_ACCESS_H
 
@@ -12,9 +12,8 @@
 
 #include "base/text.h"
 
-enum {
-    WEIR__ACCESS_TARGET_MAX = 1024
-}; // bytes of a URL that are logged; so a line always fits into a pipe's free page
+// Bytes of a URL that are logged; so a line always fits into a pipe's free page.
+enum { WEIR__ACCESS_TARGET_MAX = 512 };
 
 typedef struct weir__access {
     uint64_t dropped; // lines since the last one that was written

@@ -344,6 +344,13 @@ def executions_are_deleted_with_their_files():
         equal((answer.status, answer.json()["error"]), (404, "Execution not found"), "again")
 
 
+def secrets_that_others_stored_are_kept_back_too():
+    with Filled("--redact", "k") as server:
+        execution = server.get("/api/executions/run-5").json()["execution"]
+        equal(execution["environment"], {"K": "***"}, "detail")
+        equal({e["environment"]["K"] for e in server.get("/api/executions").json()["executions"]}, {"***"}, "list")
+
+
 def odd_rows_do_not_spoil_a_list():
     with Filled() as server:
         base = sqlite3.connect(server.storage / "database/stepflow.db")
@@ -385,6 +392,7 @@ if __name__ == "__main__":
         status_metrics_database_and_store_have_their_shapes,
         optimizing_reports_what_it_did,
         executions_are_deleted_with_their_files,
+        secrets_that_others_stored_are_kept_back_too,
         odd_rows_do_not_spoil_a_list,
         text_is_escaped_not_believed,
     ]))
