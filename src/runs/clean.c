@@ -20,7 +20,11 @@
 #include "runs/clean.h"
 #include "runs/rows.h"
 
-enum { portion = 500, days_max = 10 * 1000 * 1000 /* before any time that a text can say */ };
+enum {
+    portion = 500,
+    portion_rows = 20000 /* steps and artifacts, so that the write lock is not held long */
+};
+enum { days_max = 10 * 1000 * 1000 /* before any time that a text can say */ };
 
 static void add_removed(weir_runs_removed *sum, const weir_runs_removed *more)
 {
@@ -263,6 +267,7 @@ typedef struct cleanup {
     weir_runs_removed removed;
     victim *victims; // of this portion, in order of rowid
     size_t count;
+    size_t done; // of these
 } cleanup;
 
 #define OLD_AND_ENDED \
@@ -315,8 +320,10 @@ static int delete_old(weir_tx *tx, void *arg, weir_error *err)
     cleanup *const job = arg;
     job->removed = (weir_runs_removed){0};
     int rc = select_old(tx, job, portion, err);
-    for (size_t i = 0; i < job->count && rc == WEIR_OK; i++)
-        rc = delete_rows(tx, &job->victims[i], job->now, &job->removed, err);
+    job->done = 0;
+    while (rc == WEIR_OK && job->done < job->count &&
+           job->removed.steps + job->removed.artifacts < portion_rows)
+        rc = delete_rows(tx, &job->victims[job->done++], job->now, &job->removed, err);
     return rc;
 }
 
@@ -396,8 +403,8 @@ static int cleanup_portions(weir_runs *runs, cleanup *job, const weir_runs_clean
         if (rc != WEIR_OK)
             return rc;
         add_removed(removed, &job->removed);
-        if (job->count > 0)
-            job->after_rowid = job->victims[job->count - 1].rowid;
+        if (job->done > 0)
+            job->after_rowid = job->victims[job->done - 1].rowid;
         rc = weir__clean_pending(runs, removed, err);
     } while (rc == WEIR_OK && job->count > 0);
     return rc;

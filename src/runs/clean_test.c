@@ -171,6 +171,28 @@ static void test_cleanup_in_portions(void **state)
     assert_int_equal(removed.executions, 700);
 }
 
+// Executions with very many steps go in smaller portions: other programs wait for the write lock 5 s at most.
+static void test_portions_count_steps(void **state)
+{
+    weir_runs_removed removed;
+    uint64_t seen = 0;
+    const weir_runs_cleanup_options options = {.progress = stop_after_first, .context = &seen};
+    (void)state;
+    test_storage_sql(&storage,
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5) "
+                     "INSERT INTO executions (id, name, command, status, created_at) "
+                     "SELECT 'id-' || i, '', '', 'failed', '2001-01-01T00:00:00' FROM n;"
+                     "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 49999) "
+                     "INSERT INTO steps (id, execution_id, name, step_index, status, created_at) "
+                     "SELECT i, 'id-' || (i / 10000 + 1), '', i, 'failed', 't' FROM n;");
+    expect_code(weir_runs_cleanup(storage.runs, &options, &removed, &err), WEIR_CANCELLED, &err);
+    assert_int_equal(removed.executions, 2);
+    assert_int_equal(removed.steps, 20000);
+    expect_ok(weir_runs_cleanup(storage.runs, NULL, &removed, &err), &err);
+    assert_int_equal(removed.executions, 3);
+    assert_int_equal(removed.steps, 30000);
+}
+
 static void test_delete(void **state)
 {
     weir_runs_removed removed;
@@ -358,6 +380,7 @@ int main(void)
         WITH_STORAGE(test_many_days),
         WITH_STORAGE(test_odd_ids_go_too),
         WITH_STORAGE(test_cleanup_in_portions),
+        WITH_STORAGE(test_portions_count_steps),
         WITH_STORAGE(test_delete),
         WITH_STORAGE(test_interrupted_removal),
         WITH_STORAGE(test_links_are_not_followed),
