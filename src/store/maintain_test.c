@@ -139,7 +139,8 @@ static void a_damaged_page_is_found(void **state)
     for (int i = 0; i < 4; i++) {
         weir_error err = WEIR_ERROR_INIT;
         weir_optimize_report report;
-        const weir_optimize_options options = {.full_check = i & 1, .analyze_all = i & 2}; // ANALYZE stumbles on it
+        const weir_optimize_options options = {.full_check = i & 1,
+                                               .analyze_all = i & 2}; // ANALYZE stumbles on it
         const int code = weir_optimize(store, &options, &report, &err);
         expect_ok(code, &err); // that it is damaged is the answer, not a failure to answer
         assert_false(report.intact);
