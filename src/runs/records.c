@@ -122,18 +122,37 @@ typedef struct cancel {
     char now[WEIR_LOCAL_TEXT_SIZE];
 } cancel;
 
+// Why there is nobody who could be asked: always WEIR_NOTFOUND, or the error of looking.
+static int explain_no_cancel(weir_tx *tx, const char *id, weir_error *err)
+{
+    weir_stmt *stmt = NULL;
+    bool is_active = false;
+    int rc = weir_prepare(tx, "SELECT 1 FROM executions WHERE id = $1 AND status IN ('pending', 'running')",
+                          &stmt, err);
+    if (rc != WEIR_OK)
+        return rc;
+    weir_bind_text(stmt, 1, id, WEIR_TEXT_TERMINATED);
+    rc = weir_step(stmt, &is_active, err);
+    weir_reset(stmt);
+    if (rc != WEIR_OK)
+        return rc;
+    if (is_active)
+        return weir__error_set(
+            err, WEIR_NOTFOUND,
+            "the run %s was not started by Weir: only the program that runs it can cancel it", id);
+    return weir__error_set(err, WEIR_NOTFOUND, "there is no run %s that could be cancelled", id);
+}
+
 static int note_cancel(weir_tx *tx, void *arg, weir_error *err)
 {
     const cancel *const job = arg;
-    const int rc =
-        weir_exec(tx, err,
-                  "INSERT INTO weir_cancel_request (execution_id, requested_at) "
-                  "SELECT id, $1 FROM executions WHERE id = $2 AND status IN ('pending', 'running') "
-                  "ON CONFLICT (execution_id) DO UPDATE SET requested_at = excluded.requested_at",
-                  "tt", job->now, job->id);
-    if (rc == WEIR_OK && weir_changes(tx) == 0)
-        return weir__error_set(err, WEIR_NOTFOUND, "there is no run %s that could be cancelled", job->id);
-    return rc;
+    const int rc = weir_exec(tx, err,
+                             "INSERT INTO weir_cancel_request (execution_id, requested_at) "
+                             "SELECT e.id, $1 FROM executions e JOIN weir_run r ON r.execution_id = e.id "
+                             "WHERE e.id = $2 AND e.status IN ('pending', 'running') "
+                             "ON CONFLICT (execution_id) DO UPDATE SET requested_at = excluded.requested_at",
+                             "tt", job->now, job->id);
+    return rc == WEIR_OK && weir_changes(tx) == 0 ? explain_no_cancel(tx, job->id, err) : rc;
 }
 
 int weir__runs_request_cancel(weir_runs *runs, const char *execution_id, weir_error *err)

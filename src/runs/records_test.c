@@ -660,6 +660,10 @@ static void test_run_records(void **state)
     weir__run_records_free(records, count);
 
     expect_code(weir__runs_request_cancel(storage.runs, "other", &err), WEIR_NOTFOUND, &err);
+    test_storage_sql(&storage, "INSERT INTO executions (id, name, command, status, created_at) VALUES "
+                               "('theirs', '', '', 'running', 't')");
+    expect_code(weir__runs_request_cancel(storage.runs, "theirs", &err), WEIR_NOTFOUND, &err);
+    expect_contains(err.text, "not started by Weir");
     expect_ok(weir__runs_request_cancel(storage.runs, "e", &err), &err);
     expect_ok(weir__runs_request_cancel(storage.runs, "e", &err), &err);
     expect_ok(weir__runs_read_cancel_requests(storage.runs, 11, 23, &ids, &count, &err), &err);
