@@ -327,8 +327,8 @@ int weir_runs_start_async(weir_runs *runs, const weir_run_request *request, weir
 
 // Asks for the end of a run: SIGTERM to its process group, SIGKILL after cancel_grace_ms, or at once when a run of
 // this process is cancelled a second time. Returns when the request is with the engine, not when the run has ended. A
-// run of another process is cancelled through that process, which notices within a second. NOTFOUND: no such run of Weir, or
-// it has ended.
+// run of another process is cancelled through that process, which notices within a second. NOTFOUND: no such run of
+// Weir's, or it has ended.
 int weir_runs_cancel(weir_runs *runs, const char *id, weir_error *err);
 
 // Waits until a run has ended and its end is committed; works for runs of other processes too. `deadline_ms`
