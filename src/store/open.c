@@ -307,11 +307,12 @@ static int set_and_check(weir_tx *conn, const char *name, int64_t value, int64_t
     return code;
 }
 
-static int64_t synchronous_of(weir_durability durability)
+static int64_t synchronous_of(const weir_store *store)
 {
-    switch (durability) {
+    switch (store->config.durability) {
     case WEIR_DURABILITY_FULL:
-        return 2;
+        // Without a log a commit is a journal's removal, and that is on the disk when EXTRA has synced the directory.
+        return store->wal || store->memory ? 2 : 3;
     case WEIR_DURABILITY_OFF:
         return 0;
     default:
@@ -325,8 +326,7 @@ static int set_pragmas(weir_store *store, weir_tx *conn, weir_error *err)
     // The file itself limits mmap_size to SQLITE_MAX_MMAP_SIZE; a database in memory answers nothing.
     const int64_t mmap = (int64_t)config->mmap_bytes;
     const int64_t limit = (int64_t)config->wal_limit_bytes;
-    int code = set_and_check(conn, "synchronous", synchronous_of(config->durability),
-                             synchronous_of(config->durability), err);
+    int code = set_and_check(conn, "synchronous", synchronous_of(store), synchronous_of(store), err);
     if (code == WEIR_OK)
         code =
             set_and_check(conn, "cache_size", -(int64_t)config->cache_kib, -(int64_t)config->cache_kib, err);
@@ -406,6 +406,8 @@ static int open_writer(weir_store *store, weir_error *err)
     int code = connect_raw(store, WEIR__CONN_WRITER, &writer->conn, err);
     if (code == WEIR_OK)
         code = choose_journal(store, writer->conn, err);
+    if (!store->wal && store->config.durability == WEIR_DURABILITY_INTERVAL)
+        store->config.durability = WEIR_DURABILITY_FULL; // there is no log to sync: each commit is
     if (code == WEIR_OK)
         code = set_pragmas(store, writer->conn, err);
     if (code == WEIR_OK)
