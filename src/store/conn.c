@@ -224,6 +224,7 @@ void weir__conn_use_end(weir_tx *conn)
     weir__stmt_release_used(conn);
     conn->use++; // nothing is in use: all may leave the cache
     conn->deadline_ns = WEIR__FOREVER;
+    conn->reading = false;
     conn->own_sql = true;
 }
 

@@ -66,7 +66,8 @@ struct weir_tx {
     uint64_t use;
     _Atomic uint64_t hits, misses;
 
-    // The deadline of a read.
+    // A read, also on the writer's connection where there is no log: has a deadline, and its SQL is shown.
+    bool reading;
     uint64_t deadline_ns; // WEIR__FOREVER: none
     bool expired;
     atomic_bool interrupt; // set by weir_close

@@ -165,6 +165,7 @@ static int begin(weir_snapshot *snapshot, uint64_t deadline_ns, weir_error *err)
         return weir__sqlite_code(rc);
     }
     weir__conn_use_begin(conn, deadline_ns);
+    conn->reading = true;
     return WEIR_OK;
 }
 

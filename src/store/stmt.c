@@ -104,7 +104,7 @@ static bool is_blank(const char *text)
 
 static void show_sql(weir_tx *conn, const char *sql, size_t size)
 {
-    if (conn->kind != WEIR__CONN_READER)
+    if (!conn->reading)
         return;
     pthread_mutex_lock(&conn->sql_lock);
     weir__utf8_sanitize(conn->sql_shown, sizeof conn->sql_shown, sql, size);
@@ -227,7 +227,7 @@ static int check_usable(weir_tx *conn, weir_error *err)
     if (conn->fork_generation != weir__fork_generation())
         return weir__error_set(err, WEIR_FORKED, "%s: this transaction was begun before fork() by the parent",
                                conn->path);
-    if (conn->kind != WEIR__CONN_READER && conn->deadline_ns == WEIR__FOREVER)
+    if (!conn->reading)
         return WEIR_OK;
     if (!conn->expired && conn->deadline_ns != WEIR__FOREVER)
         conn->expired = weir__clock_now_ns(conn->clock) >= conn->deadline_ns;
