@@ -271,12 +271,12 @@ def slow_clients_are_let_go():
         body = request("/api/executions", method="POST", extra="Content-Length: 500\r\n")
         for what, data in (("line", b"GET /" + b"a" * 500), ("header", request()[:-2] + b"X: " + b"y" * 500)):
             seconds = drip(server, data, 0.05)
-            assert 0.3 < seconds < 5, f"{what}: {seconds}"
+            assert 0.3 < seconds < 15, f"{what}: {seconds}"
         with server.connect(10) as sock:
             sock.sendall(body + b"x")
-            assert is_closed_within(sock, 5), "body"
+            assert is_closed_within(sock, 15), "body"
         with server.connect(10) as sock:
-            assert is_closed_within(sock, 5), "not a byte"
+            assert is_closed_within(sock, 15), "not a byte"
         equal(server.get("/api/health").status, 200, "others are served")
 
 
