@@ -125,7 +125,10 @@ int weir_runs_get_artifact(weir_runs *runs, const char *artifact_id, weir_artifa
     *out = (weir_artifact){0};
     lookup job = {.runs = runs, .id = artifact_id, .out = out};
     const weir_read_options options = {.label = "runs: one artifact"};
-    return weir_read(runs->store, read_artifact, &job, &options, err);
+    const int rc = weir_read(runs->store, read_artifact, &job, &options, err);
+    if (rc == WEIR_OK)
+        weir__artifact_look(runs, out, 1);
+    return rc;
 }
 
 // ------------------------------------------------------------------------------------- rows of an execution
@@ -195,7 +198,10 @@ int weir_runs_artifacts(weir_runs *runs, const char *execution_id, weir_artifact
     *out = (weir_artifact_list){0};
     lookup job = {.runs = runs, .id = execution_id, .out = out};
     const weir_read_options options = {.label = "runs: artifacts"};
-    return weir_read(runs->store, read_artifacts, &job, &options, err);
+    const int rc = weir_read(runs->store, read_artifacts, &job, &options, err);
+    if (rc == WEIR_OK)
+        weir__artifact_look(runs, out->items, out->count);
+    return rc;
 }
 
 static int read_detail(weir_tx *tx, void *arg, weir_error *err)
@@ -220,7 +226,10 @@ int weir_runs_get_detail(weir_runs *runs, const char *id, weir_run_detail *out, 
     *out = (weir_run_detail){0};
     lookup job = {.runs = runs, .id = id, .out = out};
     const weir_read_options options = {.label = "runs: an execution with its steps and artifacts"};
-    return weir_read(runs->store, read_detail, &job, &options, err);
+    const int rc = weir_read(runs->store, read_detail, &job, &options, err);
+    if (rc == WEIR_OK)
+        weir__artifact_look(runs, out->artifacts.items, out->artifacts.count);
+    return rc;
 }
 
 int weir_runs_find_artifact(weir_runs *runs, const char *execution_id, const char *stored_name,

@@ -216,7 +216,7 @@ static bool is_artifact_type(const char *type)
     return false;
 }
 
-static bool artifact_exists(const weir_runs *runs, const weir_artifact *artifact)
+static bool file_exists(const weir_runs *runs, const weir_artifact *artifact)
 {
     struct stat st;
     if (*artifact->file_path == '\0')
@@ -260,7 +260,11 @@ int weir__row_artifact(weir_runs *runs, weir_stmt *stmt, weir_artifact *out, wei
     const int rc = finish(runs, &r, err);
     if (rc != WEIR_OK)
         weir_artifact_free(out);
-    else
-        out->exists = artifact_exists(runs, out);
     return rc;
+}
+
+void weir__artifact_look(const weir_runs *runs, weir_artifact *artifacts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        artifacts[i].exists = file_exists(runs, &artifacts[i]);
 }

@@ -21,11 +21,15 @@ enum { WEIR__EXECUTION_COLUMN_COUNT = 17 };
     "id, execution_id, step_id, name, description, file_path, file_name, file_size, mime_type, " \
     "artifact_type, created_at, tags, is_public, retention_days, metadata"
 
-// Reads the current row. NOMEM is the only error: what does not fit its field is reported as well as it can
-// be and counted in runs->warnings. weir__row_artifact looks for the file (blocks).
+// Reads the current row. NOMEM is the only error: what does not fit its field is reported as well as it can be
+// and counted in runs->warnings.
 int weir__row_execution(weir_runs *runs, weir_stmt *stmt, weir_execution *out, weir_error *err);
 int weir__row_step(weir_runs *runs, weir_stmt *stmt, weir_run_step *out, weir_error *err);
 int weir__row_artifact(weir_runs *runs, weir_stmt *stmt, weir_artifact *out, weir_error *err);
+
+// Sets `exists`. Blocks for the file system that a stored path leads to, so it belongs behind the read: a dead
+// network mount must not keep a snapshot open.
+void weir__artifact_look(const weir_runs *runs, weir_artifact *artifacts, size_t count);
 
 // A column as a malloc'd string of valid UTF-8; `missing` (may be NULL) for NULL. Sets *failed without
 // memory.
