@@ -226,6 +226,18 @@ static int passive(weir_store *store, weir_checkpoint_report *report, weir_error
     return code;
 }
 
+// WEIR_OK, or the fence: after a failed sync nothing is moved any more, so that the next opening finds the log as it
+// was.
+static int check_fence(weir_store *store, weir_error *err)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    const weir_error fence = store->queue.fence;
+    pthread_mutex_unlock(&store->queue.lock);
+    if (fence.code != WEIR_OK)
+        weir__error_copy(err, &fence);
+    return fence.code;
+}
+
 typedef struct attempt {
     weir_checkpoint_mode mode;
     uint64_t gap_ns;
@@ -255,7 +267,9 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
     const uint64_t taken_ns = weir__clock_now_ns(store->clock);
     const uint64_t patience_ns = taken_ns + store->config.reader_gap_ms * WEIR__NS_PER_MS;
     store->checkpointer.busy_until_ns = patience_ns < how->deadline_ns ? patience_ns : how->deadline_ns;
-    const int code = checkpoint_call(store, how->mode, false, report, err);
+    int code = check_fence(store, err);
+    if (code == WEIR_OK)
+        code = checkpoint_call(store, how->mode, false, report, err);
     report->writer_ns += weir__clock_now_ns(store->clock) - taken_ns;
     pthread_mutex_lock(&queue->lock);
     weir__turn_give(store);
@@ -355,15 +369,23 @@ static int insist(weir_store *store, const attempt *how, weir_checkpoint_report 
 static int run(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
     weir__checkpointer *checkpointer = &store->checkpointer;
+    weir_error why = WEIR_ERROR_INIT;
     const uint64_t start_ns = weir__clock_now_ns(store->clock);
     report_begin(report, how->mode);
     checkpointer->busy_until_ns = 0;
     checkpointer->not_pinned = false;
-    int code = passive(store, report, err); // most of it beside commits
+    int code = check_fence(store, err);
+    if (code != WEIR_OK)
+        return code;
+    code = passive(store, report, &why); // most of it beside commits
     if (code == WEIR_OK && how->mode != WEIR_CHECKPOINT_PASSIVE)
-        code = insist(store, how, report, err);
+        code = insist(store, how, report, &why);
     report->time_ns = weir__clock_now_ns(store->clock) - start_ns;
     note_report(store, report);
+    if (code != WEIR_OK)
+        weir__error_copy(err, &why);
+    if (weir__is_sync_failure(why.sqlite_code))
+        weir__writer_fence_in_turn(store, &why);
     return code;
 }
 
@@ -426,7 +448,8 @@ static void run_by_itself(weir_store *store, weir_checkpoint_mode mode, uint64_t
                          .gap_ns = gap_ns,
                          .deadline_ns = weir__clock_now_ns(store->clock) + gap_ns + WEIR__NS_PER_S,
                          .once = true};
-    if (run(store, &how, &report, &err) != WEIR_OK)
+    const int code = run(store, &how, &report, &err);
+    if (code != WEIR_OK && code != WEIR_FENCED) // that one has been told
         weir__log(WEIR__LOG_WARNING, "checkpoint: %s", err.text);
 }
 
@@ -622,10 +645,7 @@ void weir__checkpoint_stop(weir_store *store)
 
 void weir__checkpoint_last(weir_store *store)
 {
-    pthread_mutex_lock(&store->queue.lock);
-    const bool fenced = store->queue.fence.code != WEIR_OK;
-    pthread_mutex_unlock(&store->queue.lock);
-    if (!store->wal || store->config.read_only || fenced)
+    if (!store->wal || store->config.read_only)
         return;
     pthread_mutex_lock(&store->checkpointer.lock);
     run_by_itself(store, WEIR_CHECKPOINT_TRUNCATE, 0);

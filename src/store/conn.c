@@ -51,6 +51,11 @@ int weir__sqlite_code(int sqlite_code)
     return WEIR_INTERNAL;
 }
 
+bool weir__is_sync_failure(int sqlite_code)
+{
+    return sqlite_code == SQLITE_IOERR_FSYNC || sqlite_code == SQLITE_IOERR_DIR_FSYNC;
+}
+
 // SQLite spells out "interrupted" for a read that we stopped; the sentence must name the deadline and the SQL
 // instead.
 static int expired_error(weir_tx *conn, weir_error *err)

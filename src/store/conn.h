@@ -116,6 +116,8 @@ void weir__conn_sql(weir_tx *conn, char *out, size_t size);
 
 // The WEIR_* code for a SQLite result code, and a sentence with the connection's message.
 int weir__sqlite_code(int sqlite_code);
+// Whether it says that a file or a directory could not be synced: no second sync may follow (weir__writer_fence).
+bool weir__is_sync_failure(int sqlite_code);
 int weir__conn_error(weir_tx *conn, int sqlite_code, const char *what, weir_error *err);
 
 #endif

@@ -470,6 +470,56 @@ static void a_failed_sync_inside_a_job_fences_too(void **state)
     assert_int_equal(fixture_judge(&fx, true).rows, 0);
 }
 
+static void a_failed_sync_of_a_checkpoint_fences_too(void **state)
+{
+    (void)state;
+    static const int ROLES[] = {WEIR__VFS_MAIN, WEIR__VFS_WAL};
+    for (int i = 0; i < 4; i++) {
+        fixture fx;
+        fixture_open(&fx, &QUICK);
+        weir_error err = WEIR_ERROR_INIT;
+        assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL), WEIR_OK);
+        break_disk(&fx, WEIR__VFS_SYNC, ROLES[i % 2], SQLITE_IOERR_FSYNC, 0, 1);
+        const weir_checkpoint_mode mode = i < 2 ? WEIR_CHECKPOINT_PASSIVE : WEIR_CHECKPOINT_TRUNCATE;
+        expect_code(weir_checkpoint(fx.store, mode, 0, NULL, &err), WEIR_IO, &err);
+        assert_int_equal(fx.plan.hits, 1);
+        expect_code(weir_checkpoint(fx.store, mode, 0, NULL, &err), WEIR_FENCED, &err);
+        assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL), WEIR_FENCED);
+        plan *const seen = &fx.plan;
+        expect_code(weir_close(fx.store, 0, &err), WEIR_OK, &err);
+        assert_int_equal(seen->seen, 1); // no second try, not even while closing
+        assert_int_equal(ledger_judge(&fx.book, fx.place.database, true, true).rows, 1);
+        ledger_fini(&fx.book);
+        scratch_fini(&fx.place);
+    }
+}
+
+static bool checkpointer_is_done(void *arg)
+{
+    return !atomic_load(&((weir_store *)arg)->checkpointer.busy);
+}
+
+static void a_fenced_store_leaves_its_log_alone(void **state)
+{
+    (void)state;
+    fixture fx;
+    fixture_open(&fx, &QUICK);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL), WEIR_OK);
+    break_disk(&fx, WEIR__VFS_SYNC, WEIR__VFS_WAL, SQLITE_IOERR_FSYNC, 0, 1);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL), WEIR_UNKNOWN);
+    // As if a commit had asked for a checkpoint just before.
+    weir__checkpointer *const checkpointer = &fx.store->checkpointer;
+    pthread_mutex_lock(&checkpointer->wake_lock);
+    checkpointer->busy = checkpointer->wanted = true;
+    pthread_cond_signal(&checkpointer->wake);
+    pthread_mutex_unlock(&checkpointer->wake_lock);
+    assert_true(await(checkpointer_is_done, fx.store));
+    assert_true(stats_of(&fx).wal_frames > 0);
+    assert_int_equal(stats_of(&fx).wal_moved, 0);
+    assert_int_equal(fx.plan.seen, 1);
+    fixture_judge(&fx, true);
+}
+
 // The interval's syncer: while its fence waits for the turn, one more group is committed.
 typedef struct late_group {
     fixture fx;
@@ -571,6 +621,8 @@ int main(void)
         cmocka_unit_test(a_flush_hears_of_every_job_that_was_dropped),
         cmocka_unit_test(a_failed_sync_fences_the_store),
         cmocka_unit_test(a_failed_sync_inside_a_job_fences_too),
+        cmocka_unit_test(a_failed_sync_of_a_checkpoint_fences_too),
+        cmocka_unit_test(a_fenced_store_leaves_its_log_alone),
         cmocka_unit_test(no_sync_of_the_interval_follows_one_that_failed),
         cmocka_unit_test(a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their_deadline),
     };

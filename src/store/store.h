@@ -337,6 +337,8 @@ void weir__writer_take_jobs(weir_store *store);
 void weir__writer_run_group(weir_store *store);
 // A sync failed: nothing may be written any more.
 void weir__writer_fence(weir_store *store, const weir_error *why);
+// The same without the turn: waits for it.
+void weir__writer_fence_in_turn(weir_store *store, const weir_error *why);
 // SQLite's busy handler on the writer's connection; `arg` is the store.
 int weir__writer_on_busy(void *arg, int times);
 // Of any thread: the state's name, and whether this thread is inside a job or a callback of any store.

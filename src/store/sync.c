@@ -108,17 +108,6 @@ static int sync_all(weir_store *store, weir_error *err)
     return code;
 }
 
-static void fence(weir_store *store, const weir_error *why)
-{
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_take(store, WEIR__FOREVER);
-    pthread_mutex_unlock(&store->queue.lock);
-    weir__writer_fence(store, why);
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_give(store);
-    pthread_mutex_unlock(&store->queue.lock);
-}
-
 static void end_owed(weir_store *store, weir__job_list *owed, const weir_error *why)
 {
     weir_error unknown = WEIR_ERROR_INIT;
@@ -154,7 +143,7 @@ static void sync_round(weir_store *store)
                          : sync_all(store, &err);
     weir__histogram_record(&syncer->sync_ns, weir__clock_now_ns(store->clock) - start_ns);
     if (code != WEIR_OK)
-        fence(store, &err);
+        weir__writer_fence_in_turn(store, &err);
     end_owed(store, &owed, code == WEIR_OK ? NULL : &err);
 
     pthread_mutex_lock(&syncer->lock);

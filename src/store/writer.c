@@ -227,6 +227,17 @@ void weir__writer_fence(weir_store *store, const weir_error *why)
     note_progress(store);
 }
 
+void weir__writer_fence_in_turn(weir_store *store, const weir_error *why)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_take(store, WEIR__FOREVER);
+    pthread_mutex_unlock(&store->queue.lock);
+    weir__writer_fence(store, why);
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_give(store);
+    pthread_mutex_unlock(&store->queue.lock);
+}
+
 static uint64_t earliest_deadline(const weir_store *store)
 {
     uint64_t earliest_ns = WEIR__FOREVER;
@@ -576,11 +587,6 @@ static void end_culprit(weir_store *store)
         move(store, WEIR__WRITER_IDLE);
 }
 
-static bool is_sync_failure(int rc)
-{
-    return rc == SQLITE_IOERR_FSYNC || rc == SQLITE_IOERR_DIR_FSYNC;
-}
-
 // Runs what has not run yet. False when the attempt was undone, or the group has ended.
 static bool run_group(weir_store *store)
 {
@@ -608,7 +614,8 @@ static bool run_group(weir_store *store)
     roll_back(store);
     if (writer->culprit)
         end_culprit(store);
-    else if (is_sync_failure(why.sqlite_code)) // a transaction larger than the cache goes to the log early
+    else if (weir__is_sync_failure(
+                 why.sqlite_code)) // a transaction larger than the cache goes to the log early
         weir__writer_fence(store, &why);
     else
         attempt_failed(store, &why);
@@ -682,7 +689,7 @@ static void commit(weir_store *store)
     weir_error why = WEIR_ERROR_INIT;
     weir__conn_error(writer->conn, rc, "COMMIT", &why);
     roll_back(store);
-    if (is_sync_failure(rc)) {
+    if (weir__is_sync_failure(rc)) {
         // The transaction is gone, as COMMITTING's invariant would have it; FENCED has none open.
         weir__writer_fence(store, &why);
         return;
