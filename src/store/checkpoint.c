@@ -75,8 +75,7 @@ static int on_busy(void *arg, int times)
 static void pin_close(weir_store *store)
 {
     weir_tx *pin = store->checkpointer.pin;
-    if (!sqlite3_get_autocommit(pin->db))
-        weir__conn_control(pin, "ROLLBACK");
+    weir__conn_roll_back(pin);
 }
 
 // One try: true when the pin is proved to hold a read mark.

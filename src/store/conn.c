@@ -15,6 +15,11 @@
 #include "base/text.h"
 #include "store/stmt.h"
 
+enum {
+    ROLLBACK_TRIES = 100, // with ROLLBACK_PAUSE_MS in between, while there is no memory
+    ROLLBACK_PAUSE_MS = 10,
+};
+
 static const struct {
     int sqlite_code;
     int code;
@@ -168,6 +173,13 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
     sqlite3_progress_handler(conn->db, WEIR__CONN_PROGRESS_OPS, on_progress, conn);
     sqlite3_set_authorizer(conn->db, on_authorize, conn);
     sqlite3_commit_hook(conn->db, on_commit, conn);
+    const int prepared =
+        sqlite3_prepare_v3(conn->db, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &conn->rollback, NULL);
+    if (prepared != SQLITE_OK) {
+        const int code = weir__conn_error(conn, prepared, "open", err);
+        weir__conn_close(conn);
+        return code;
+    }
     *out = conn;
     return WEIR_OK;
 }
@@ -177,6 +189,7 @@ void weir__conn_close(weir_tx *conn)
     if (!conn)
         return;
     weir__stmt_cache_clear(conn);
+    sqlite3_finalize(conn->rollback);
     sqlite3_close_v2(conn->db);
     pthread_mutex_destroy(&conn->sql_lock);
     free(conn);
@@ -231,6 +244,23 @@ void weir__conn_use_end(weir_tx *conn)
     conn->deadline_ns = WEIR__FOREVER;
     conn->reading = false;
     conn->own_sql = true;
+}
+
+// A change of the schema makes SQLite prepare the statement again, so even this may lack memory: a transaction that
+// stays open would be worse than a wait.
+void weir__conn_roll_back(weir_tx *conn)
+{
+    weir__clock *clock = weir__clock_system();
+    const bool own_before = conn->own_sql;
+    conn->own_sql = true;
+    for (int i = 0; i < ROLLBACK_TRIES && !sqlite3_get_autocommit(conn->db); i++) {
+        if (i > 0)
+            weir__clock_sleep_until(clock, weir__clock_now_ns(clock) + ROLLBACK_PAUSE_MS * WEIR__NS_PER_MS);
+        sqlite3_step(conn->rollback);
+        sqlite3_reset(conn->rollback);
+    }
+    conn->own_sql = own_before;
+    WEIR_ASSERT(sqlite3_get_autocommit(conn->db));
 }
 
 int weir__conn_control(weir_tx *conn, const char *sql)

@@ -77,6 +77,8 @@ struct weir_tx {
 
     uint64_t fork_generation; // of the process that opened it
 
+    sqlite3_stmt *rollback; // prepared at opening: when it is needed there may be no memory for it
+
     bool own_sql; // our own BEGIN, COMMIT, SAVEPOINT are being prepared: the authorizer lets them pass
 
     pthread_mutex_t sql_lock;
@@ -110,6 +112,9 @@ void weir__conn_use_end(weir_tx *conn);
 // Runs one of our own statements (transaction control), cached like the others. Returns SQLite's extended
 // code.
 int weir__conn_control(weir_tx *conn, const char *sql);
+
+// Ends the open transaction, if there is one.
+void weir__conn_roll_back(weir_tx *conn);
 
 // The statement that runs or ran last, for reports from other threads.
 void weir__conn_sql(weir_tx *conn, char *out, size_t size);

@@ -160,8 +160,7 @@ static int begin(weir_snapshot *snapshot, uint64_t deadline_ns, weir_error *err)
         rc = weir__conn_control(conn, "SELECT 1 FROM sqlite_schema LIMIT 1");
     if (rc != SQLITE_OK) {
         weir__conn_error(conn, rc, "BEGIN", err);
-        if (!sqlite3_get_autocommit(conn->db))
-            weir__conn_control(conn, "ROLLBACK");
+        weir__conn_roll_back(conn);
         return weir__sqlite_code(rc);
     }
     weir__conn_use_begin(conn, deadline_ns);
@@ -261,8 +260,7 @@ void weir_snapshot_close(weir_snapshot *snapshot)
         return;
     weir_tx *conn = snapshot->conn;
     weir__conn_use_end(conn);
-    if (!sqlite3_get_autocommit(conn->db))
-        weir__conn_control(conn, "ROLLBACK");
+    weir__conn_roll_back(conn);
     give_back(snapshot);
 }
 

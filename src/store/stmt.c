@@ -216,8 +216,7 @@ static int give_up_read(weir_tx *conn, weir_error *err)
             sqlite3_reset(stmt->handle);
         stmt->running = false;
     }
-    if (!sqlite3_get_autocommit(conn->db))
-        weir__conn_control(conn, "ROLLBACK");
+    weir__conn_roll_back(conn);
     return weir__conn_error(conn, SQLITE_INTERRUPT, "read", err);
 }
 

@@ -543,9 +543,7 @@ static size_t chunk_size(const weir__job *first)
 
 static void roll_back(weir_store *store)
 {
-    if (!sqlite3_get_autocommit(store->writer.conn->db))
-        weir__conn_control(store->writer.conn, "ROLLBACK");
-    WEIR_ASSERT(sqlite3_get_autocommit(store->writer.conn->db));
+    weir__conn_roll_back(store->writer.conn);
 }
 
 // The group's only job failed: its transaction is rolled back and there is nothing to commit.
