@@ -664,6 +664,15 @@ static void group_committed(weir_store *store)
     note_progress(store);
 }
 
+// SQLite enters a commit into the wal-index after its frames are in the log: when that fails, the commit is undone,
+// but a crash before the next one would bring it back.
+static bool is_failure_behind_the_log(int rc)
+{
+    const int primary = rc & 0xff;
+    return primary == SQLITE_NOMEM || rc == SQLITE_IOERR_SHMMAP || rc == SQLITE_IOERR_SHMSIZE ||
+           rc == SQLITE_IOERR_SHMOPEN;
+}
+
 static void commit(weir_store *store)
 {
     weir__writer *writer = &store->writer;
@@ -686,6 +695,10 @@ static void commit(weir_store *store)
     }
     weir_error why = WEIR_ERROR_INIT;
     weir__conn_error(writer->conn, rc, "COMMIT", &why);
+    if (is_failure_behind_the_log(rc))
+        weir__error_set(&why, WEIR_UNKNOWN,
+                        "%s: this write was undone, but a crash before the next one would bring it back: %s",
+                        store->path, sqlite3_errstr(rc));
     roll_back(store);
     if (weir__is_sync_failure(rc)) {
         // The transaction is gone, as COMMITTING's invariant would have it; FENCED has none open.
