@@ -9,10 +9,13 @@
 #include "support/ledger.h"
 
 #include <pthread.h>
+#include <spawn.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock_fake.h"
 #include "base/error.h"
@@ -570,6 +573,72 @@ static void no_sync_of_the_interval_follows_one_that_failed(void **state)
     fixture_judge(&l.fx, true);
 }
 
+// ------------------------------------------------------------------------------------------ after the log
+
+static int fail_second_block(void *context, weir__vfs_op op, weir__vfs_role role, int64_t offset, int size)
+{
+    plan *const p = context;
+    (void)role, (void)size;
+    if (op != WEIR__VFS_SHM_MAP || offset != 1 || p->length == 0)
+        return SQLITE_OK;
+    atomic_fetch_add(&p->hits, 1);
+    return SQLITE_IOERR_SHMMAP;
+}
+
+// In another process: closing a descriptor of the database in this one would drop SQLite's locks.
+static void copy_file(const char *from, const char *to)
+{
+    char *const command[] = {(char[]){"cp"}, strdup(from), strdup(to), NULL};
+    pid_t child = 0;
+    int status = 0;
+    assert_int_equal(posix_spawnp(&child, "cp", NULL, NULL, command, environ), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    free(command[1]);
+    free(command[2]);
+}
+
+// What a crash at this moment would leave, and somebody who opens the database would find.
+static void judge_a_crash(fixture *fx)
+{
+    char copy[160];
+    char copied_log[176];
+    snprintf(copy, sizeof copy, "%s/crash.db", fx->place.directory);
+    snprintf(copied_log, sizeof copied_log, "%s-wal", copy);
+    copy_file(fx->place.database, copy);
+    copy_file(fx->place.wal, copied_log);
+    ledger_judge(&fx->book, copy, false, true);
+}
+
+// SQLite writes and syncs a commit's frames before it enters them into the wal-index. If that fails the commit is
+// undone, but a crash before the next one would bring it back.
+static void a_commit_that_fails_after_its_frames_are_written_is_not_called_failed(void **state)
+{
+    (void)state;
+    fixture fx;
+    memset(&fx, 0, sizeof fx);
+    scratch_init(&fx.place);
+    ledger_init(&fx.book, 2048);
+    naive_sql(fx.place.database,
+              "PRAGMA page_size=512; PRAGMA journal_mode=WAL; CREATE TABLE filler(x);" LEDGER_SCHEMA);
+    fx.store = must_open(fx.place.database, &QUICK);
+    must_run_sql(fx.store, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3600)"
+                           "INSERT INTO filler SELECT randomblob(400) FROM n");
+    assert_in_range(stats_of(&fx).wal_frames, 3600, 4062); // what the first block of the index has room for
+    fx.plan.length = 1;
+    weir__vfs_set_fault(fx.store->vfs, fail_second_block, &fx.plan);
+    int code = WEIR_OK;
+    while (code == WEIR_OK && fx.book.size < 1500)
+        code = ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL);
+    assert_true(fx.plan.hits > 0);
+    judge_a_crash(&fx);
+    expect_code(code, WEIR_UNKNOWN, NULL);
+    mend_disk(&fx);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL), WEIR_OK);
+    judge_a_crash(&fx);
+    fixture_judge(&fx, true);
+}
+
 // -------------------------------------------------------------------------------------------------- locks
 
 static sqlite3 *lock_database(const fixture *fx)
@@ -624,6 +693,7 @@ int main(void)
         cmocka_unit_test(a_failed_sync_of_a_checkpoint_fences_too),
         cmocka_unit_test(a_fenced_store_leaves_its_log_alone),
         cmocka_unit_test(no_sync_of_the_interval_follows_one_that_failed),
+        cmocka_unit_test(a_commit_that_fails_after_its_frames_are_written_is_not_called_failed),
         cmocka_unit_test(a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their_deadline),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
