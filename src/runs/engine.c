@@ -579,32 +579,47 @@ int weir__runs_engine_open(weir_runs *runs, weir__runs_engine **out, weir_error 
         rc = start_threads(engine, err);
     if (rc != WEIR_OK) {
         (void)weir__runs_engine_close(engine, 0, NULL);
+        weir__runs_engine_destroy(engine); // no run was ever with the store
         return rc;
     }
     *out = engine;
     return WEIR_OK;
 }
 
-// What the loop left behind when it gave up: its items may still be with the store.
+// What the loop left behind when it gave up. Its items may still be with the store, which answers them at the latest
+// when it is closed; until then the runs stay in memory.
 static void abandon_runs(weir__runs_engine *engine)
 {
-    weir__run *run = TAILQ_FIRST(&engine->active);
-    if (run == NULL)
-        return;
-    (void)weir_flush(engine->runs->store, give_up_ms, NULL);
-    receive(engine);
-    while ((run = TAILQ_FIRST(&engine->active)) != NULL) {
+    weir__run *run;
+    TAILQ_FOREACH(run, &engine->active, active_link)
+    {
         weir__log(WEIR__LOG_ERROR, "the end of run %s could not be recorded in time", run->id);
-        if (run->pid > 0 && !run->group_gone && !run->exited)
+        if (run->pid > 0 && !run->exited)
             (void)kill(-run->pid, SIGKILL);
-        TAILQ_REMOVE(&engine->active, run, active_link);
         weir__run_answer(run, &(weir_error){.code = WEIR_CLOSED, .text = "the engine was closed"}, NULL);
+        while (!TAILQ_EMPTY(&run->streams)) // the log writer is closed next
+            weir__stream_free(TAILQ_FIRST(&run->streams));
+        run->step.stream = run->outside = NULL;
+    }
+}
+
+static void free_runs(weir__runs_engine *engine)
+{
+    weir__item *item;
+    TAILQ_FOREACH(item, &engine->done, inbox_link)
+    {
+        if (item->state == WEIR__ITEM_SUBMITTED)
+            item->run->outbox_flight--;
+    }
+    for (weir__run *run = TAILQ_FIRST(&engine->active); run != NULL; run = TAILQ_FIRST(&engine->active)) {
+        TAILQ_REMOVE(&engine->active, run, active_link);
         weir__run_free(run);
     }
 }
 
-static void engine_destroy(weir__runs_engine *engine)
+void weir__runs_engine_destroy(weir__runs_engine *engine)
 {
+    free_runs(engine);
     while (!TAILQ_EMPTY(&engine->listeners)) {
         weir__listener *const listener = TAILQ_FIRST(&engine->listeners);
         TAILQ_REMOVE(&engine->listeners, listener, link);
@@ -634,10 +649,8 @@ int weir__engine_check_process(const weir__runs_engine *engine, weir_error *err)
 
 int weir__runs_engine_close(weir__runs_engine *engine, uint32_t grace_ms, weir_error *err)
 {
-    if (engine->self.pid != 0 && engine->self.pid != getpid())
-        return weir__error_set(err, WEIR_FORKED,
-                               "%s was opened by the parent process: only that can close it",
-                               engine->runs->path);
+    if (weir__engine_check_process(engine, err) != WEIR_OK)
+        return WEIR_FORKED;
     const uint64_t cancel_ns = weir__deadline_ns(now(), (uint64_t)grace_ms * WEIR__NS_PER_MS);
     const uint64_t bound_ms = (uint64_t)engine->runs->cancel_grace_ms + give_up_ms;
     pthread_mutex_lock(&engine->lock);
@@ -659,6 +672,10 @@ int weir__runs_engine_close(weir__runs_engine *engine, uint32_t grace_ms, weir_e
         rc = engine->save_error.code;
         weir__error_copy(err, &engine->save_error);
     }
-    engine_destroy(engine);
+    if (rc == WEIR_OK && engine->active_count > 0)
+        rc = weir__error_set(
+            err, WEIR_EXPIRED,
+            "the end of %zu runs could not be recorded in time; the next to open %s settles them",
+            engine->active_count, engine->runs->path);
     return rc;
 }

@@ -186,6 +186,8 @@ int weir_runs_close(weir_runs *runs, uint32_t grace_ms, weir_error *err)
     const int closed = weir_close(runs->store, 0, rc == WEIR_OK ? err : NULL);
     if (closed == WEIR_FORKED) // the parent's; nothing of it may be touched here
         return closed;
+    if (runs->engine != NULL)
+        weir__runs_engine_destroy(runs->engine);
     release(runs);
     return rc != WEIR_OK ? rc : closed;
 }

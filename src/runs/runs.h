@@ -188,7 +188,9 @@ static inline int weir__no_memory(weir_error *err)
 // interrupted runs, starts the engine's threads. On an error nothing is left behind.
 int weir__runs_engine_open(weir_runs *runs, weir__runs_engine **engine, weir_error *err);
 // Called by weir_runs_close, before the store is closed: ends the runs as documented there, joins the
-// threads, frees the engine.
+// threads. WEIR_FORKED in a child of the process that opened it: then nothing was done.
 int weir__runs_engine_close(weir__runs_engine *engine, uint32_t grace_ms, weir_error *err);
+// Called after the store is closed, which answers saves that were still under way; frees the engine.
+void weir__runs_engine_destroy(weir__runs_engine *engine);
 
 #endif
