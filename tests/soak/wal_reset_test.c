@@ -14,14 +14,7 @@
 #include "store/open.h"
 #include "support/peer.h"
 
-enum {
-    CONTROL_MS = 60000,
-    SOAK_MS = 60000,
-    LOOK_EVERY_MS = 500,
-    COUNTERS = 1000,
-    LARGE = 200,
-    LARGE_EVERY = 16
-};
+enum { SOAK_MS = 60000, COUNTERS = 1000, LARGE = 200, LARGE_EVERY = 16 };
 
 static const char SCHEMA[] = "CREATE TABLE c(id INTEGER PRIMARY KEY, n INTEGER, filler);"
                              "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM i WHERE x<1000) "
