@@ -186,7 +186,8 @@ size_t weir_health(weir_store *store, weir_finding *findings, size_t size)
             CHECKS[i](c);
         qsort(c->findings, c->size, sizeof c->findings[0], by_severity);
         found = c->size;
-        memcpy(findings, c->findings, (found < size ? found : size) * sizeof *findings);
+        if (size > 0)
+            memcpy(findings, c->findings, (found < size ? found : size) * sizeof *findings);
     }
     free(c);
     return found;

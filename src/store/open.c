@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,6 +344,13 @@ static int set_pragmas(weir_store *store, weir_tx *conn, weir_error *err)
     return code;
 }
 
+// How long a connection waits for other processes while it opens: as long as all attempts together.
+static int wait_for_others_ms(const weir_config *config)
+{
+    const uint64_t ms = (uint64_t)config->busy_timeout_ms * (config->retry_tries + 1);
+    return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
 static int connect_raw(weir_store *store, weir__conn_kind kind, weir_tx **conn, weir_error *err)
 {
     const weir__conn_options options = {
@@ -356,8 +364,7 @@ static int connect_raw(weir_store *store, weir__conn_kind kind, weir_tx **conn, 
     };
     const int code = weir__conn_open(&options, conn, err);
     if (code == WEIR_OK)
-        sqlite3_busy_timeout((*conn)->db,
-                             (int)(store->config.busy_timeout_ms * (store->config.retry_tries + 1)));
+        sqlite3_busy_timeout((*conn)->db, wait_for_others_ms(&store->config));
     return code;
 }
 
