@@ -407,6 +407,54 @@ static void a_file_that_another_process_has_to_itself(void **state)
     }
 }
 
+typedef struct background_open {
+    const char *database;
+    weir_store *store;
+    int code;
+    weir_error err;
+    atomic_bool done;
+    pthread_t thread;
+} background_open;
+
+static void *open_main(void *arg)
+{
+    background_open *o = arg;
+    const weir_config config = {.busy_timeout_ms = WEIR_NO_DEADLINE};
+    o->code = weir_open(o->database, &config, &o->store, &o->err);
+    atomic_store(&o->done, true);
+    return NULL;
+}
+
+static bool a_while_has_passed(void *arg)
+{
+    return now_ms() >= *(const uint64_t *)arg;
+}
+
+// However long one is willing to wait, it is not the same as not at all.
+static void opening_waits_for_a_lock_as_long_as_it_may(void **state)
+{
+    (void)state;
+    scratch place;
+    peer other;
+    static background_open o;
+    memset(&o, 0, sizeof o);
+    scratch_init(&place);
+    naive_sql(place.database, "CREATE TABLE t(a)");
+    peer_start(&other, place.database);
+    peer_do(&other, "BEGIN EXCLUSIVE");
+    o.database = place.database;
+    assert_int_equal(pthread_create(&o.thread, NULL, open_main, &o), 0);
+    uint64_t until_ms = now_ms() + 300;
+    await(a_while_has_passed, &until_ms);
+    assert_false(atomic_load(&o.done));
+    peer_do(&other, "COMMIT");
+    pthread_join(o.thread, NULL);
+    expect_code(o.code, WEIR_OK, &o.err);
+    must_close(o.store);
+    peer_stop(&other);
+    scratch_fini(&place);
+}
+
 // A writer that was killed in a rollback-mode transaction leaves its journal behind, hot.
 static void a_hot_journal_is_rolled_back_and_reported(void **state)
 {
@@ -478,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_checkpointer_of_another_process_is_named),
         cmocka_unit_test(the_log_goes_with_the_last_process),
         cmocka_unit_test(a_file_that_another_process_has_to_itself),
+        cmocka_unit_test(opening_waits_for_a_lock_as_long_as_it_may),
         cmocka_unit_test(a_hot_journal_is_rolled_back_and_reported),
         cmocka_unit_test(two_stores_of_one_process_on_one_file),
     };
