@@ -351,7 +351,8 @@ static void report_retry(weir_checkpoint_report *report)
     report->writer_ns = writer_ns;
 }
 
-// The mode, again and again until it reached its goal or the deadline; with checkpointer.lock.
+// The mode, again and again until it reached its goal or the deadline; with checkpointer.lock, except between two
+// attempts, so that other checkpoints have their turn.
 static int insist(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
     for (;;) {
@@ -361,7 +362,11 @@ static int insist(weir_store *store, const attempt *how, weir_checkpoint_report 
         if (code != WEIR_OK || report->blocker == WEIR_BLOCKER_NONE || how->once ||
             next_ns >= how->deadline_ns)
             return code;
+        if (weir__store_is_closing(store))
+            return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing", store->path);
+        pthread_mutex_unlock(&store->checkpointer.lock);
         weir__clock_sleep_until(store->clock, next_ns);
+        pthread_mutex_lock(&store->checkpointer.lock);
     }
 }
 
@@ -409,9 +414,7 @@ int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadl
         return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not wait for a checkpoint",
                                store->path);
     const uint64_t deadline_ns = weir__store_deadline(store, deadline_ms, store->config.write_deadline_ms);
-    pthread_mutex_lock(&store->queue.lock);
-    code = weir__queue_open(store, err);
-    pthread_mutex_unlock(&store->queue.lock);
+    code = weir__store_enter(store, false, err);
     if (code != WEIR_OK)
         return code;
     const attempt how = {
@@ -419,6 +422,7 @@ int weir_checkpoint(weir_store *store, weir_checkpoint_mode mode, uint32_t deadl
     pthread_mutex_lock(&store->checkpointer.lock);
     code = run(store, &how, &report, err);
     pthread_mutex_unlock(&store->checkpointer.lock);
+    weir__store_leave(store);
     if (out)
         *out = report;
     return code;

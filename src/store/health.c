@@ -176,9 +176,13 @@ size_t weir_health(weir_store *store, weir_finding *findings, size_t size)
 {
     static void (*const CHECKS[])(checkup *) = {check_fence, check_commits, check_log_size, check_readers,
                                                 check_queue, check_place,   check_policy,   check_library};
-    checkup *c = calloc(1, sizeof *c);
-    if (!c)
+    if (weir__store_enter(store, true, NULL) != WEIR_OK)
         return 0;
+    checkup *c = calloc(1, sizeof *c);
+    if (!c) {
+        weir__store_leave(store);
+        return 0;
+    }
     c->store = store;
     size_t found = 0;
     if (weir_stats_read(store, &c->stats, NULL) == WEIR_OK) {
@@ -190,5 +194,6 @@ size_t weir_health(weir_store *store, weir_finding *findings, size_t size)
             memcpy(findings, c->findings, (found < size ? found : size) * sizeof *findings);
     }
     free(c);
+    weir__store_leave(store);
     return found;
 }

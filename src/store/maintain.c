@@ -29,9 +29,10 @@ static int optimize_job(weir_tx *tx, void *arg, weir_error *err)
 }
 
 typedef struct check_state {
+    weir_store *store;
     const weir_optimize_options *options;
     uint64_t done;
-    bool cancelled;
+    bool cancelled, closing;
 } check_state;
 
 static bool tell(const weir_optimize_options *options, const char *phase, uint64_t done, uint64_t total)
@@ -43,15 +44,16 @@ static int on_progress(void *arg)
 {
     check_state *state = arg;
     state->done += PROGRESS_OPS;
-    state->cancelled = !tell(state->options, "check", state->done, 0);
-    return state->cancelled;
+    state->closing = weir__store_is_closing(state->store);
+    state->cancelled = !state->closing && !tell(state->options, "check", state->done, 0);
+    return state->closing || state->cancelled;
 }
 
 static int check_file(weir_store *store, const weir_optimize_options *options, weir_optimize_report *report,
                       weir_error *err)
 {
     weir_tx *conn = NULL;
-    check_state state = {.options = options};
+    check_state state = {.store = store, .options = options};
     int code = weir__store_connect(store, WEIR__CONN_SERVICE, &conn, err);
     if (code != WEIR_OK)
         return code;
@@ -62,24 +64,22 @@ static int check_file(weir_store *store, const weir_optimize_options *options, w
     weir__conn_close(conn);
     if (state.cancelled)
         return weir__error_set(err, WEIR_CANCELLED, "%s: the check was cancelled", store->path);
+    if (state.closing)
+        return weir__error_set(err, WEIR_CLOSED, "%s: the store is closing, so its check was given up",
+                               store->path);
     report->intact = code == WEIR_OK && strcmp(report->check, "ok") == 0;
     return code;
 }
 
-int weir_optimize(weir_store *store, const weir_optimize_options *given, weir_optimize_report *report,
-                  weir_error *err)
+static int optimize(weir_store *store, weir_optimize_options options, weir_optimize_report *report,
+                    weir_error *err)
 {
-    weir_optimize_options options = given ? *given : (weir_optimize_options){0};
-    memset(report, 0, sizeof *report);
-    int code = weir__store_check(store, err);
-    if (code != WEIR_OK)
-        return code;
     const uint64_t start_ns = weir__clock_now_ns(store->clock);
     const weir_write_options write = {
         .ack = WEIR_ACK_COMMITTED, .deadline_ms = OPTIMIZE_DEADLINE_MS, .label = "optimize"};
     if (!tell(&options, "optimize", 0, 1))
         return weir__error_set(err, WEIR_CANCELLED, "%s: cancelled before anything was done", store->path);
-    code = weir_write(store, optimize_job, &options, &write, err);
+    int code = weir_write(store, optimize_job, &options, &write, err);
     const uint64_t optimized_ns = weir__clock_now_ns(store->clock);
     report->optimize_ns = optimized_ns - start_ns;
     if (code == WEIR_OK && store->wal && !tell(&options, "checkpoint", 0, 1))
@@ -98,5 +98,17 @@ int weir_optimize(weir_store *store, const weir_optimize_options *given, weir_op
         code = WEIR_OK; // the planner's statistics stumbled on what the report now describes
     }
     report->check_ns = weir__clock_now_ns(store->clock) - checkpointed_ns;
+    return code;
+}
+
+int weir_optimize(weir_store *store, const weir_optimize_options *given, weir_optimize_report *report,
+                  weir_error *err)
+{
+    memset(report, 0, sizeof *report);
+    int code = weir__store_enter(store, false, err);
+    if (code != WEIR_OK)
+        return code;
+    code = optimize(store, given ? *given : (weir_optimize_options){0}, report, err);
+    weir__store_leave(store);
     return code;
 }

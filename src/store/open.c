@@ -544,6 +544,7 @@ int weir_close(weir_store *store, uint32_t deadline_ms, weir_error *err)
     weir__sync_stop(store);
     weir__checkpoint_stop(store);
     weir__pool_stop(store, deadline_ns);
+    weir__store_desert(store);
     weir__checkpoint_last(store);
     dismantle(store);
     return code;

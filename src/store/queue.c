@@ -137,6 +137,48 @@ int weir__queue_open(const weir_store *store, weir_error *err)
     return WEIR_OK;
 }
 
+int weir__store_enter(weir_store *store, bool only_looks, weir_error *err)
+{
+    weir__queue *queue = &store->queue;
+    const int code = weir__store_check(store, err);
+    if (code != WEIR_OK)
+        return code;
+    pthread_mutex_lock(&queue->lock);
+    const bool refused = only_looks ? queue->deserted : queue->stop;
+    queue->guests += !refused;
+    pthread_mutex_unlock(&queue->lock);
+    return refused ? weir__error_set(err, WEIR_CLOSED, "%s: the store is closing", store->path) : WEIR_OK;
+}
+
+void weir__store_leave(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    WEIR_ASSERT(queue->guests > 0);
+    queue->guests--;
+    if (queue->stop)
+        pthread_cond_broadcast(&queue->gone);
+    pthread_mutex_unlock(&queue->lock);
+}
+
+bool weir__store_is_closing(weir_store *store)
+{
+    pthread_mutex_lock(&store->queue.lock);
+    const bool closing = store->queue.stop;
+    pthread_mutex_unlock(&store->queue.lock);
+    return closing;
+}
+
+void weir__store_desert(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    queue->deserted = true;
+    while (queue->guests > 0)
+        weir__cond_wait_until(store->clock, &queue->gone, &queue->lock, WEIR__FOREVER);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 static bool is_full(const weir_store *store, size_t bytes)
 {
     const weir__queue *queue = &store->queue;

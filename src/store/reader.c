@@ -370,8 +370,9 @@ void weir__pool_stop(weir_store *store, uint64_t deadline_ns)
             atomic_store(&pool->slots[i].conn->interrupt, true);
         deadline_ns = WEIR__FOREVER;
     }
+    const uint32_t size = pool->size;
+    pool->size = 0; // who looks at the pool from now on finds no connection
     pthread_mutex_unlock(&pool->lock);
-    for (uint32_t i = 0; i < pool->size && store->wal; i++)
+    for (uint32_t i = 0; i < size && store->wal; i++)
         weir__conn_close(pool->slots[i].conn);
-    pool->size = 0;
 }

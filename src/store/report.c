@@ -153,7 +153,7 @@ static void read_log(weir_store *store, weir_stats *stats)
 int weir_stats_read(weir_store *store, weir_stats *stats, weir_error *err)
 {
     memset(stats, 0, sizeof *stats);
-    const int code = weir__store_check(store, err);
+    const int code = weir__store_enter(store, true, err);
     if (code != WEIR_OK)
         return code;
     stats->durability = store->memory ? "off" : DURABILITY_NAMES[store->config.durability];
@@ -164,6 +164,7 @@ int weir_stats_read(weir_store *store, weir_stats *stats, weir_error *err)
     read_writer(store, stats);
     read_pool(store, stats);
     read_log(store, stats);
+    weir__store_leave(store);
     return WEIR_OK;
 }
 
@@ -189,7 +190,7 @@ static void describe_reader(weir_store *store, const weir_snapshot *snapshot, co
 
 size_t weir_readers(weir_store *store, weir_reader_info *readers, size_t size)
 {
-    if (weir__store_check(store, NULL) != WEIR_OK)
+    if (weir__store_enter(store, true, NULL) != WEIR_OK)
         return 0;
     weir__pool *pool = &store->pool;
     weir_wal_index index;
@@ -203,6 +204,7 @@ size_t weir_readers(weir_store *store, weir_reader_info *readers, size_t size)
         if (count < size)
             describe_reader(store, snapshot, &index, now_ns, &readers[count]);
     pthread_mutex_unlock(&pool->lock);
+    weir__store_leave(store);
     return count;
 }
 

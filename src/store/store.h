@@ -141,6 +141,8 @@ typedef struct weir__queue {
     weir_error fence; // the failed sync; code 0 while there was none
     bool writer_gone; // the writer thread has ended
     pthread_cond_t gone;
+    uint32_t guests; // threads in calls that use more than the queue: weir_close waits until they have left
+    bool deserted;   // and lets nobody in any more
     size_t jobs_peak;
     uint64_t full_count;
 } weir__queue;
@@ -329,6 +331,14 @@ int weir__queue_submit_or_lead(weir_store *store, const weir__job *job, bool fai
                                weir_error *err);
 // With queue.lock: whether something new may come in.
 int weir__queue_open(const weir_store *store, weir_error *err);
+// Around a call that weir_close must wait for. WEIR_CLOSED: the store is closing; what only looks may come in until
+// the end. Between the two the store stays.
+int weir__store_enter(weir_store *store, bool only_looks, weir_error *err);
+void weir__store_leave(weir_store *store);
+// Whether weir_close has begun: guests who could stay for long go.
+bool weir__store_is_closing(weir_store *store);
+// Of weir_close: waits until all guests have left.
+void weir__store_desert(weir_store *store);
 
 // ---- writer.c: with the turn
 // Adds what waits in the queue to the group, within its limit.

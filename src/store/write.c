@@ -305,6 +305,13 @@ int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err)
         pthread_cond_broadcast(&queue->work);
         deadline_ns = WEIR__FOREVER;
     }
+    if (!store->writer.thread_started) { // reads of a read-only store without a log take turns
+        if (weir__turn_take(store, deadline_ns) != WEIR_OK) {
+            atomic_store(&store->writer.conn->interrupt, true);
+            weir__turn_take(store, WEIR__FOREVER);
+        }
+        weir__turn_give(store);
+    }
     pthread_cond_broadcast(&queue->flushed);
     while (queue->waiting_for_room > 0 || queue->flushers > 0) // they have been told; let them leave
         weir__cond_wait_until(store->clock, &queue->gone, &queue->lock, WEIR__FOREVER);
