@@ -264,6 +264,10 @@ static int submit(weir_store *store, const weir__job *template, bool fail_when_f
         queue->jobs_peak = queue->jobs.size;
     if (queue->writer_asleep && queue->jobs.size >= queue->wake_at)
         pthread_cond_signal(&queue->work);
+    if (job->deadline_ns < queue->pause_until_ns) {
+        queue->pause_until_ns = job->deadline_ns;
+        pthread_cond_broadcast(&queue->work);
+    }
     return WEIR_OK;
 }
 

@@ -125,6 +125,8 @@ typedef struct weir__queue {
     pthread_cond_t turn;
     bool writer_asleep; // the writer thread waits on `work`
     size_t wake_at;     // … until this many jobs wait
+    uint64_t
+        pause_until_ns; // the writer waits before its next attempt, at most until the deadline of a job; else 0
     pthread_cond_t work;
     uint64_t submitted_seq; // of the newest job
     uint64_t committed_seq; // every job up to this one has ended: committed, or failed

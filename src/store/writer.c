@@ -238,10 +238,10 @@ void weir__writer_fence_in_turn(weir_store *store, const weir_error *why)
     pthread_mutex_unlock(&store->queue.lock);
 }
 
-static uint64_t earliest_deadline(const weir_store *store)
+static uint64_t earliest_deadline(const weir__job_list *jobs)
 {
     uint64_t earliest_ns = WEIR__FOREVER;
-    for (const weir__job *job = store->writer.group.first; job; job = job->next)
+    for (const weir__job *job = jobs->first; job; job = job->next)
         if (!job->acknowledged && job->deadline_ns < earliest_ns)
             earliest_ns = job->deadline_ns;
     return earliest_ns;
@@ -259,17 +259,39 @@ static uint64_t pause_ns(weir_store *store)
     return base - base / 8 + weir__rng_below(&writer->rng, base / 4 + 1);
 }
 
-// Waits before the next attempt, not beyond the first deadline of a job.
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
+// Waits before the next attempt, not beyond the first deadline of a job, be it of the group or behind it.
 static void pause_before_retry(weir_store *store)
 {
     weir__queue *queue = &store->queue;
     const uint64_t until_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), pause_ns(store));
-    const uint64_t first_ns = earliest_deadline(store);
-    const uint64_t wake_ns = until_ns < first_ns ? until_ns : first_ns;
+    const uint64_t group_ns = earlier(until_ns, earliest_deadline(&store->writer.group));
     pthread_mutex_lock(&queue->lock);
-    while (!queue->abandon && weir__clock_now_ns(store->clock) < wake_ns)
-        weir__cond_wait_until(store->clock, &queue->work, &queue->lock, wake_ns);
+    queue->pause_until_ns = earlier(group_ns, earliest_deadline(&queue->jobs));
+    while (!queue->abandon && weir__clock_now_ns(store->clock) < queue->pause_until_ns)
+        weir__cond_wait_until(store->clock, &queue->work, &queue->lock, queue->pause_until_ns);
+    queue->pause_until_ns = 0;
     pthread_mutex_unlock(&queue->lock);
+}
+
+// An attempt to get the write lock ends at the first deadline, too. Behind a group that is tried for the first time
+// nobody waits for long.
+static uint64_t attempt_until(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    const uint64_t patience_ns =
+        weir__deadline_ns(weir__clock_now_ns(store->clock), store->config.busy_timeout_ms * WEIR__NS_PER_MS);
+    uint64_t until_ns = earlier(patience_ns, earliest_deadline(&store->writer.group));
+    if (store->writer.tries > 0) {
+        pthread_mutex_lock(&queue->lock);
+        until_ns = earlier(until_ns, earliest_deadline(&queue->jobs));
+        pthread_mutex_unlock(&queue->lock);
+    }
+    return until_ns;
 }
 
 static bool may_pass(const weir_error *why)
@@ -388,10 +410,7 @@ static bool begin(weir_store *store)
     if (state_of(store) == WEIR__WRITER_OPEN)
         return true;
     move(store, WEIR__WRITER_BEGINNING);
-    const uint64_t attempt_ns =
-        weir__deadline_ns(weir__clock_now_ns(store->clock), store->config.busy_timeout_ms * WEIR__NS_PER_MS);
-    const uint64_t first_ns = earliest_deadline(store);
-    writer->attempt_until_ns = attempt_ns < first_ns ? attempt_ns : first_ns;
+    writer->attempt_until_ns = attempt_until(store);
     const int rc = weir__conn_control(writer->conn, "BEGIN IMMEDIATE");
     if (rc == SQLITE_OK) {
         move(store, WEIR__WRITER_OPEN);
