@@ -674,6 +674,37 @@ static void a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their
     assert_int_equal(fixture_judge(&fx, true).rows, 16);
 }
 
+static bool has_retried_thrice(void *arg)
+{
+    return stats_of(arg).retries >= 3;
+}
+
+// One write has time, and pauses between its attempts grow. Another one behind it has none.
+static void a_write_behind_one_that_waits_for_the_lock_fails_at_its_own_deadline(void **state)
+{
+    (void)state;
+    fixture fx;
+    weir_config config = QUICK;
+    config.retry_base_ms = 1000;
+    config.retry_tries = 1;
+    fixture_open(&fx, &config);
+    sqlite3 *const other = lock_database(&fx);
+    ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL);
+    assert_true(await(has_retries, &fx));
+    for (int i = 0; i < 3; i++) {
+        const uint64_t start_ms = now_ms();
+        assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, (weir_ack)i),
+                                      &(weir_write_options){.deadline_ms = 50}),
+                         WEIR_BUSY);
+        assert_in_range(now_ms() - start_ms, 50, 450);
+    }
+    assert_true(has_retried_thrice(&fx));
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    ledger_await(&fx.book);
+    assert_int_equal(fixture_judge(&fx, true).rows, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -694,6 +725,7 @@ int main(void)
         cmocka_unit_test(a_fenced_store_leaves_its_log_alone),
         cmocka_unit_test(no_sync_of_the_interval_follows_one_that_failed),
         cmocka_unit_test(a_commit_that_fails_after_its_frames_are_written_is_not_called_failed),
+        cmocka_unit_test(a_write_behind_one_that_waits_for_the_lock_fails_at_its_own_deadline),
         cmocka_unit_test(a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their_deadline),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);
