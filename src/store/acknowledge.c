@@ -104,7 +104,8 @@ void weir__acknowledge(weir_store *store, weir__job_list *jobs, const weir_error
             told = &own;
         }
         if (!job->acknowledged) {
-            weir__histogram_record(latency_ns, now_ns - job->submitted_ns);
+            if (latency_ns)
+                weir__histogram_record(latency_ns, now_ns - job->submitted_ns);
             report(store, job, told, &tree);
         }
         if (job->release)

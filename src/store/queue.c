@@ -86,19 +86,26 @@ static void turn_unlink(weir__queue *queue, weir__turn_wait *wait)
         queue->turn_last = link;
 }
 
+void weir__turn_ask(weir_store *store, weir__turn_wait *wait)
+{
+    weir__queue *queue = &store->queue;
+    *wait = (weir__turn_wait){.granted = !queue->turn_taken};
+    if (wait->granted) {
+        WEIR_ASSERT(queue->turn_first == NULL);
+        queue->turn_taken = true;
+        return;
+    }
+    *queue->turn_last = wait;
+    queue->turn_last = &wait->next;
+    if (queue->writer_asleep) // a lingering group is committed when somebody wants the turn
+        pthread_cond_signal(&queue->work);
+}
+
 int weir__turn_take(weir_store *store, uint64_t deadline_ns)
 {
     weir__queue *queue = &store->queue;
-    if (!queue->turn_taken) {
-        WEIR_ASSERT(queue->turn_first == NULL);
-        queue->turn_taken = true;
-        return WEIR_OK;
-    }
-    weir__turn_wait wait = {0};
-    *queue->turn_last = &wait;
-    queue->turn_last = &wait.next;
-    if (queue->writer_asleep) // a lingering group is committed when somebody wants the turn
-        pthread_cond_signal(&queue->work);
+    weir__turn_wait wait;
+    weir__turn_ask(store, &wait);
     while (!wait.granted) {
         const int rc = weir__cond_wait_until(store->clock, &queue->turn, &queue->lock, deadline_ns);
         if (rc == ETIMEDOUT && !wait.granted) {

@@ -411,6 +411,40 @@ static void a_store_on_a_network_file_system_reads_and_writes(void **state)
     }
 }
 
+static int write_inside(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)tx;
+    int64_t id = 3;
+    return weir_write(arg, insert_row, &id, &(weir_write_options){.deadline_ms = 60}, err);
+}
+
+static void a_write_behind_a_read_without_a_log_keeps_its_deadline(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_store *store = NULL;
+    weir_snapshot *snapshot = NULL;
+    weir_error err = WEIR_ERROR_INIT;
+    const weir__fs_kind nfs = {.name = "nfs", .fs_class = WEIR__FS_NETWORK};
+    expect_ok(weir__store_open(place.database, NULL, &(weir__open_hooks){.fs_kind = &nfs}, &store, &err),
+              &err);
+    must_run_sql(store, LEDGER_SCHEMA);
+    expect_ok(weir_snapshot_open(store, NULL, &snapshot, &err), &err);
+    int64_t id = 1;
+    const weir_write_options brief = {.deadline_ms = 60};
+    expect_code(weir_write(store, insert_row, &id, &brief, &err), WEIR_BUSY, &err);
+    expect_contains(err.text, "read");
+    weir_snapshot_close(snapshot);
+    expect_ok(weir_flush(store, 2000, &err), &err); // nothing is left that it could wait for
+    // Even one that waits for its own read ends.
+    expect_code(weir_read(store, write_inside, store, NULL, &err), WEIR_BUSY, &err);
+    must_insert(store, 2, WEIR_ACK_DURABLE);
+    must_close(store);
+    assert_int_equal(naive_int64(place.database, "SELECT sum(id) FROM ledger"), 2);
+    scratch_fini(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +459,7 @@ int main(void)
         cmocka_unit_test(open_snapshots_are_listed_with_what_they_pin),
         cmocka_unit_test(a_store_in_memory_reads_and_writes),
         cmocka_unit_test(a_store_on_a_network_file_system_reads_and_writes),
+        cmocka_unit_test(a_write_behind_a_read_without_a_log_keeps_its_deadline),
     };
     return cmocka_run_group_tests_name("read", tests, NULL, NULL);
 }

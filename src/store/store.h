@@ -323,6 +323,8 @@ void weir__jobs_append(weir__job_list *list, weir__job_list *rest); // empties r
 // The turn: queue.lock is held. WEIR_BUSY past the deadline.
 int weir__turn_take(weir_store *store, uint64_t deadline_ns);
 void weir__turn_give(weir_store *store);
+// The same without waiting: gets the turn or a place in line, to be kept until `granted` (queue.turn tells).
+void weir__turn_ask(weir_store *store, weir__turn_wait *wait);
 // Frees or keeps ended jobs, and lets those in who wait for room. Takes queue.lock.
 void weir__queue_recycle(weir_store *store, weir__job_list *ended);
 // Puts a copy of `job` into the queue and wakes the writer; waits for room unless fail_when_full.
@@ -351,6 +353,8 @@ void weir__writer_run_group(weir_store *store);
 void weir__writer_fence(weir_store *store, const weir_error *why);
 // The same without the turn: waits for it.
 void weir__writer_fence_in_turn(weir_store *store, const weir_error *why);
+// Without the turn: ends what waits in the queue and has reached its deadline.
+void weir__writer_drop_waiting(weir_store *store);
 // SQLite's busy handler on the writer's connection; `arg` is the store.
 int weir__writer_on_busy(void *arg, int times);
 // Of any thread: the state's name, and whether this thread is inside a job or a callback of any store.
@@ -400,8 +404,8 @@ void weir__checkpoint_last(weir_store *store);
 
 // ---- acknowledge.c
 // Ends jobs: result to waiter or callback, argument released. `result` NULL: each job's own (WEIR_OK or its
-// failure). Latencies go to `latency_ns`, which only this thread records to now. The jobs stay in the list,
-// to be recycled.
+// failure). Latencies go to `latency_ns`, which only this thread records to now; NULL drops them. The jobs stay in
+// the list, to be recycled.
 void weir__acknowledge(weir_store *store, weir__job_list *jobs, const weir_error *result,
                        weir__histogram *latency_ns);
 // Reports those jobs of the open group that want no more than APPLIED, and marks them.

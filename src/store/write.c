@@ -11,6 +11,7 @@
 
 enum {
     GATHER_NS_MAX = 200 * 1000, // longest wait for clients that were just answered to come back with more
+    LOOK_MS = 20,               // how often deadlines are looked at while another has the turn
 };
 
 // ------------------------------------------------------------------------------------------- public calls
@@ -248,6 +249,23 @@ static void gather(weir_store *store)
     sleep_until_jobs(store, last - last / 4, weir__clock_now_ns(store->clock) + wait_ns);
 }
 
+// With queue.lock. Somebody else may have the turn for long: a read of a store without a log, a checkpoint. The writes
+// whose deadline comes meanwhile are told so, and weir_close at its own ends them all.
+static void take_turn_for_jobs(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__turn_wait wait;
+    weir__turn_ask(store, &wait);
+    while (!wait.granted) {
+        const uint64_t look_ns = weir__clock_now_ns(store->clock) + LOOK_MS * WEIR__NS_PER_MS;
+        if (weir__cond_wait_until(store->clock, &queue->turn, &queue->lock, look_ns) != ETIMEDOUT)
+            continue;
+        pthread_mutex_unlock(&queue->lock);
+        weir__writer_drop_waiting(store);
+        pthread_mutex_lock(&queue->lock);
+    }
+}
+
 static void *writer_main(void *arg)
 {
     weir_store *store = arg;
@@ -262,7 +280,7 @@ static void *writer_main(void *arg)
         pthread_mutex_unlock(&queue->lock);
         weir__checkpoint_wait_for_room(store);
         pthread_mutex_lock(&queue->lock);
-        weir__turn_take(store, WEIR__FOREVER);
+        take_turn_for_jobs(store);
         pthread_mutex_unlock(&queue->lock);
         weir__writer_take_jobs(store);
         weir__writer_run_group(store);

@@ -144,8 +144,8 @@ static bool is_any(const weir__job *job, uint64_t unused)
     return true;
 }
 
-// Jobs that end with an error because of a commit, or an attempt at one, that failed.
-static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error *why)
+// Tells flushes, and whoever asks what was lost, of jobs that end with an error although they did not fail.
+static void note_drop(weir_store *store, const weir__job_list *jobs, const weir_error *why)
 {
     weir__queue *queue = &store->queue;
     uint64_t lost = 0;
@@ -167,7 +167,14 @@ static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error 
                         store->path, (unsigned long long)lost, why->text);
     pthread_mutex_unlock(&queue->lock);
     atomic_fetch_sub(&store->writer.applied_pending, lost);
-    end_jobs(store, jobs, why);
+}
+
+// Jobs that end with an error because of a commit, or an attempt at one, that failed.
+static void drop_jobs(weir_store *store, weir__job_list *jobs, const weir_error *why)
+{
+    note_drop(store, jobs, why);
+    if (jobs->size > 0)
+        end_jobs(store, jobs, why);
 }
 
 static bool is_acknowledged(const weir__job *job, uint64_t unused)
@@ -330,6 +337,32 @@ static void drop_from_group(weir_store *store, bool (*pick)(const weir__job *, u
     weir__jobs_init(&picked);
     extract(&store->writer.group, &picked, pick, value);
     drop_jobs(store, &picked, why);
+}
+
+void weir__writer_drop_waiting(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    weir__job_list late;
+    weir__jobs_init(&late);
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    pthread_mutex_lock(&queue->lock);
+    const bool abandon = queue->abandon;
+    extract(&queue->jobs, &late, abandon ? is_any : is_late, now_ns);
+    pthread_mutex_unlock(&queue->lock);
+    if (late.size == 0)
+        return;
+    weir_error why = WEIR_ERROR_INIT;
+    weir__error_set(&why, abandon ? WEIR_CLOSED : WEIR_BUSY,
+                    abandon
+                        ? "%s: the store was closed before this write had its turn"
+                        : "%s: a read of this store without a log, or a checkpoint, took longer than this "
+                          "write could wait; give reads a shorter deadline",
+                    store->path);
+    note_drop(store, &late, &why);
+    weir__writer_be_inside(true);
+    weir__acknowledge(store, &late, &why, NULL); // the histogram is for whoever has the turn
+    weir__writer_be_inside(false);
+    weir__queue_recycle(store, &late);
 }
 
 // weir_close has given up: those who wait hear that, and what was acknowledged is lost for the reason itself.
@@ -825,6 +858,8 @@ void weir__writer_run_group(weir_store *store)
 {
     weir__writer *writer = &store->writer;
     writer->linger_until_ns = 0;
+    if (writer->group.size == 0) // all of them were dropped while the turn was waited for
+        note_progress(store);
     while (writer->group.size > 0) {
         if (!begin(store) || !run_group(store))
             continue;
