@@ -222,7 +222,8 @@ int weir_prepare(weir_tx *tx, const char *sql, weir_stmt **stmt, weir_error *err
 
 // Bindings do not copy: text and blobs must live until the statement is finished, reset or prepared again. An
 // error (an index that does not exist, a value over SQLite's limit) is kept and reported by the next
-// weir_step. NULL binds NULL. `size` is in bytes; WEIR_TEXT_TERMINATED for a NUL-terminated string.
+// weir_step. NULL binds NULL, except that a blob of size 0 is always an empty blob. `size` is in bytes;
+// WEIR_TEXT_TERMINATED for a NUL-terminated string.
 #define WEIR_TEXT_TERMINATED SIZE_MAX
 void weir_bind_int64(weir_stmt *stmt, int index, int64_t value);
 void weir_bind_double(weir_stmt *stmt, int index, double value);

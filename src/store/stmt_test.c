@@ -77,10 +77,13 @@ static int store_values(weir_tx *tx, void *arg, weir_error *err)
     weir_bind_null(insert, 2);
     TRY(weir_step(insert, &row, err));
     CHECK(weir_last_insert_rowid(tx) == 5);
+    weir_bind_blob(insert, 1, NULL, 0);
+    weir_bind_blob(insert, 2, NULL, 3);
+    TRY(weir_step(insert, &row, err));
     TRY(weir_exec(tx, err, "INSERT INTO t(a, b) VALUES($1, $2)", "bt", BYTES, sizeof BYTES, "exec"));
     TRY(weir_exec(tx, err, "INSERT INTO t(a, b) VALUES($1, $2)", "dn", 1.5));
     TRY(weir_exec(tx, err, "UPDATE t SET id=id", NULL));
-    CHECK(weir_changes(tx) == 7);
+    CHECK(weir_changes(tx) == 8);
     return WEIR_OK;
 }
 
@@ -133,6 +136,10 @@ static int check_values(weir_tx *tx, void *arg, weir_error *err)
     CHECK(weir_column_int64(select, 0) == 0);
     CHECK(weir_column_text(select, 0) == NULL);
     CHECK(weir_column_size(select, 0) == 0);
+    TRY(next_row(select, err));
+    CHECK(weir_column_type(select, 0) == WEIR_TYPE_BLOB);
+    CHECK(weir_column_size(select, 0) == 0);
+    CHECK(weir_column_type(select, 1) == WEIR_TYPE_NULL);
     TRY(next_row(select, err));
     CHECK(strcmp(weir_column_text(select, 1), "exec") == 0);
     TRY(next_row(select, err));
