@@ -388,6 +388,23 @@ static void a_store_in_memory_reads_and_writes(void **state)
     }
 }
 
+// Without a log a read needs the writer's turn: a group that lingers gives way.
+static void a_read_without_a_log_does_not_wait_for_a_lingering_group(void **state)
+{
+    (void)state;
+    weir_store *const store = must_open(":memory:", &(weir_config){.applied_linger_ms = 15000});
+    weir_error err = WEIR_ERROR_INIT;
+    int64_t rows = -1;
+    must_run_sql(store, LEDGER_SCHEMA);
+    must_insert(store, 1, WEIR_ACK_APPLIED);
+    const uint64_t start_ms = now_ms();
+    const weir_read_options stale = {.may_be_stale = true};
+    expect_ok(weir_read(store, count_rows, &rows, &stale, &err), &err);
+    assert_int_equal(rows, 1);
+    assert_in_range(now_ms() - start_ms, 0, 5000);
+    must_close(store);
+}
+
 static void a_store_on_a_network_file_system_reads_and_writes(void **state)
 {
     (void)state;
@@ -458,6 +475,7 @@ int main(void)
         cmocka_unit_test(the_pool_is_bounded_and_serves_who_comes_first),
         cmocka_unit_test(open_snapshots_are_listed_with_what_they_pin),
         cmocka_unit_test(a_store_in_memory_reads_and_writes),
+        cmocka_unit_test(a_read_without_a_log_does_not_wait_for_a_lingering_group),
         cmocka_unit_test(a_store_on_a_network_file_system_reads_and_writes),
         cmocka_unit_test(a_write_behind_a_read_without_a_log_keeps_its_deadline),
     };
