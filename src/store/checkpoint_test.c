@@ -21,7 +21,9 @@ enum {
     READ_MS = 5,       // how long each of them takes
     OVERLAPPING = 4,   // how many threads read
     ROW_BYTES = 1000,
-    HELD_UP_MS = 400, // a read that took this long was held up longer than the default gap
+    ROWS_MAX = 100000,
+    GAP_MS_MAX = 1000, // 20 times the default, above the limit
+    HELD_UP_MS = 400,  // a read that took this long was held up longer than the default gap
 };
 
 // Nothing moves of its own accord.
@@ -613,6 +615,45 @@ static void reads_that_overlap_without_end_do_not_make_the_log_grow(void **state
     fixture_fini(&fx);
 }
 
+// One forgotten snapshot makes the log grow beyond its limit: nothing can be done about that but to name it. Writers
+// and other readers must not be made to pay for attempts that are in vain.
+static void a_forgotten_snapshot_stops_neither_writers_nor_readers(void **state)
+{
+    (void)state;
+    fixture fx;
+    overlap o = {0};
+    pthread_t threads[OVERLAPPING];
+    weir_error err = WEIR_ERROR_INIT;
+    weir_finding worst;
+    int64_t rows = 0;
+    fixture_init(&fx, &(weir_config){.wal_limit_bytes = LIMIT_BYTES, .wal_warning_bytes = LIMIT_BYTES});
+    o.store = fx.store;
+    weir_snapshot *const forgotten = snapshot_of(fx.store, "forgotten");
+    threads_start(threads, read_without_end, &o);
+    const weir_write_options options = {.ack = WEIR_ACK_COMMITTED};
+    const uint64_t until_ms = now_ms() + OVERLAP_MS;
+    while (now_ms() < until_ms && rows < ROWS_MAX) {
+        expect_ok(weir_submit(fx.store, insert_row, NULL, &options, NULL, NULL, &err), &err);
+        rows++;
+    }
+    expect_ok(weir_flush(fx.store, AWAIT_MS, &err), &err);
+    threads_join(threads, &o);
+    print_message("%lld rows, %llu reads, slowest %llu ms\n", (long long)rows,
+                  (unsigned long long)atomic_load(&o.reads), (unsigned long long)atomic_load(&o.slowest_ms));
+    assert_int_equal(atomic_load(&o.failed), 0);
+    assert_true(file_bytes(fx.place.wal) > LIMIT_BYTES);
+    assert_true(rows * ROW_BYTES > 4 * LIMIT_BYTES);
+    assert_in_range(atomic_load(&o.slowest_ms), 0, 2 * GAP_MS_MAX);
+    assert_true(weir_health(fx.store, &worst, 1) > 0);
+    assert_string_equal(worst.name, "wal-large");
+    expect_contains(worst.seen, "forgotten");
+    weir_snapshot_close(forgotten);
+    must_run_sql(fx.store, "INSERT INTO t VALUES(1)");
+    assert_int_equal(checkpoint(fx.store, WEIR_CHECKPOINT_TRUNCATE, 0).blocker, WEIR_BLOCKER_NONE);
+    assert_int_equal(must_read_int64(fx.store, "SELECT count(*) FROM t"), rows + 1);
+    fixture_fini(&fx);
+}
+
 // A checkpoint that waits for one forgotten snapshot must not make all others wait with it.
 static void *truncate_main(void *arg)
 {
@@ -670,6 +711,7 @@ int main(void)
         cmocka_unit_test(an_idle_log_of_another_writer_is_emptied_too),
         cmocka_unit_test(plain_sqlite_lets_the_log_grow),
         cmocka_unit_test(reads_that_overlap_without_end_do_not_make_the_log_grow),
+        cmocka_unit_test(a_forgotten_snapshot_stops_neither_writers_nor_readers),
         cmocka_unit_test(reads_go_on_beside_a_checkpoint_that_cannot_finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
