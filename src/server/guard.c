@@ -60,6 +60,22 @@ static unsigned headers_named(const weir__exchange *exchange, const char *name)
     return counted.count;
 }
 
+static enum MHD_Result check_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    bool *well_formed = context;
+    (void)kind;
+    *well_formed = weir__http_header_ok(name, value == NULL ? "" : value);
+    return *well_formed ? MHD_YES : MHD_NO;
+}
+
+static bool headers_are_well_formed(const weir__exchange *exchange)
+{
+    bool well_formed = true;
+    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, check_header, &well_formed);
+    return well_formed;
+}
+
 // Is it beyond doubt where the body ends? A proxy in front must not see another end than we do.
 static bool body_has_one_end(const weir__exchange *exchange)
 {
@@ -79,6 +95,13 @@ static bool check_form(weir__exchange *exchange)
     }
     if (weir__uri_parse(exchange->target, &exchange->uri, &err) != WEIR_OK) {
         weir__answer_code(exchange, &err);
+        return false;
+    }
+    if (!headers_are_well_formed(exchange)) {
+        weir__answer_error(
+            exchange, MHD_HTTP_BAD_REQUEST,
+            "a header has blanks in its name, a control character, or goes on in a second line");
+        exchange->endless = true;
         return false;
     }
     if (!body_has_one_end(exchange)) {

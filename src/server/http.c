@@ -159,6 +159,34 @@ bool weir__http_media_type_ok(const char *type)
     return true;
 }
 
+// libmicrohttpd 0.9 adds a folded line to the *name* of the header before it: "Content-Length:" and " 18" become
+// the header "Content-Length18", and the body would pass for the next request.
+static bool hides_a_body(const char *name)
+{
+    static const char *const framing[] = {"Content-Length", "Transfer-Encoding"};
+    for (size_t i = 0; i < sizeof framing / sizeof *framing; i++) {
+        const size_t size = strlen(framing[i]);
+        if (strncasecmp(name, framing[i], size) == 0 && name[size] != '\0')
+            return true;
+    }
+    return false;
+}
+
+bool weir__http_header_ok(const char *name, const char *value)
+{
+    if (*name == '\0' || hides_a_body(name))
+        return false;
+    for (const char *c = name; *c != '\0'; c++) {
+        const unsigned char byte = (unsigned char)*c;
+        if (byte >= 0x80 || (!isalnum(byte) && strchr("!#$%&'*+-.^_`|~", byte) == NULL))
+            return false;
+    }
+    for (const char *c = value; *c != '\0'; c++)
+        if (((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7f)
+            return false;
+    return true;
+}
+
 static bool is_port(const char *text)
 {
     const size_t size = strspn(text, "0123456789");

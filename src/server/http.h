@@ -44,6 +44,10 @@ void weir__http_disposition(weir__text *out, const char *name);
 // May `type` be sent as a Content-Type? type/subtype in token characters, optional simple parameters.
 bool weir__http_media_type_ok(const char *type);
 
+// May this be a header? A name of token characters, a value without control characters but tabs, and no name
+// that a folded line was glued to and that may hide where the body ends.
+bool weir__http_header_ok(const char *name, const char *value);
+
 // Takes a Host header apart: the name in lower case without brackets, port and a trailing dot. False when it
 // is not of the form NAME[:PORT], 1.2.3.4[:PORT] or [ADDR6][:PORT].
 bool weir__http_host(const char *header, char name[WEIR__HTTP_HOST_SIZE]);

@@ -112,6 +112,22 @@ static void media_types_are_checked(void **state)
     assert_false(weir__http_media_type_ok("text/plain; a=\"\n\""));
 }
 
+static void headers_must_not_hide_a_body(void **state)
+{
+    (void)state;
+    assert_true(weir__http_header_ok("Content-Length", "18"));
+    assert_true(weir__http_header_ok("x-api-key", "a\tb \xc3\xa4"));
+    assert_true(weir__http_header_ok("Content-Language", ""));
+    assert_false(weir__http_header_ok("", "x"));
+    assert_false(weir__http_header_ok("Content-Length ", "18"));
+    assert_false(weir__http_header_ok("Content-Length\t", "18"));
+    assert_false(weir__http_header_ok("content-length18", ""));
+    assert_false(weir__http_header_ok("Transfer-Encodingchunked", ""));
+    assert_false(weir__http_header_ok("X\xc3", "y"));
+    assert_false(weir__http_header_ok("X", "a\rTransfer-Encoding: chunked"));
+    assert_false(weir__http_header_ok("X", "\x7f"));
+}
+
 static void hosts_are_taken_apart(void **state)
 {
     (void)state;
@@ -203,11 +219,12 @@ static void secrets_compare_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dates_go_out_and_come_back),  cmocka_unit_test(ranges_follow_the_rfc),
-        cmocka_unit_test(tags_are_found_in_lists),     cmocka_unit_test(file_names_cannot_break_the_header),
-        cmocka_unit_test(media_types_are_checked),     cmocka_unit_test(hosts_are_taken_apart),
-        cmocka_unit_test(loopback_has_several_names),  cmocka_unit_test(only_the_same_origin_is_our_own),
-        cmocka_unit_test(listed_origins_have_no_path), cmocka_unit_test(secrets_compare_whole),
+        cmocka_unit_test(dates_go_out_and_come_back),   cmocka_unit_test(ranges_follow_the_rfc),
+        cmocka_unit_test(tags_are_found_in_lists),      cmocka_unit_test(file_names_cannot_break_the_header),
+        cmocka_unit_test(media_types_are_checked),      cmocka_unit_test(hosts_are_taken_apart),
+        cmocka_unit_test(loopback_has_several_names),   cmocka_unit_test(only_the_same_origin_is_our_own),
+        cmocka_unit_test(listed_origins_have_no_path),  cmocka_unit_test(secrets_compare_whole),
+        cmocka_unit_test(headers_must_not_hide_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

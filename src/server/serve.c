@@ -72,7 +72,7 @@ static enum MHD_Result send_answer(weir__exchange *exchange)
 {
     if (exchange->response == NULL)
         return MHD_NO;
-    if (atomic_load(&exchange->server->stopping))
+    if (exchange->endless || atomic_load(&exchange->server->stopping))
         weir__answer_header(exchange, "Connection", "close");
     return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
 }

@@ -236,6 +236,22 @@ def a_body_in_pieces_is_limited_while_it_comes():
         assert status_of(server.raw(other + b"2\r\n{}\r\n0\r\n\r\n")) in (400, 501), "another coding"
 
 
+def a_body_cannot_pass_for_another_request():
+    hidden = b"DELETE /api/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    length = f"{len(hidden)}"
+    with Server() as server:
+        for extra in (f"Content-Length : {length}", f"Content-Length\t: {length}", f"Content-Length:\r\n {length}",
+                      f"Content-Length: {length[0]}\r\n\t{length[1:]}", "Transfer-Encoding : chunked",
+                      f"Content-Length: {length}\r\n Transfer-Encoding: chunked", "Transfer-Encoding:\r\n chunked",
+                      f"X: y\rContent-Length: 0\r\nContent-Length: {length}"):
+            with server.connect(10) as sock:
+                sock.sendall(request("/api/health/optimize", method="POST", extra=f"{extra}\r\n") + hidden)
+                answers = b""
+                while piece := sock.recv(65536):
+                    answers += piece
+            equal((status_of(answers), answers.count(b"HTTP/1.1 ")), (400, 1), extra)
+
+
 def expect_continue_is_honoured():
     with Server() as server:
         with server.connect(10) as sock:
@@ -418,6 +434,7 @@ if __name__ == "__main__":
         limits_on_url_header_and_body_hold,
         an_announced_giant_is_refused_before_it_comes,
         a_body_in_pieces_is_limited_while_it_comes,
+        a_body_cannot_pass_for_another_request,
         expect_continue_is_honoured,
         slow_clients_are_let_go,
         half_open_connections_cost_nothing,
