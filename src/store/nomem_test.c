@@ -10,6 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Under ThreadSanitizer, which is slow, every fifth.
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#ifdef UNDER_TSAN
+enum { STEP = 5 };
+#else
+enum { STEP = 1 };
+#endif
+
 static sqlite3_mem_methods standard;
 static _Atomic int countdown = -1; // allocations until the one that fails; negative: none
 static _Atomic int failures;
@@ -94,7 +108,7 @@ static void any_allocation_of_sqlite_may_fail_while_a_store_works(void **state)
     (void)state;
     bool hit = true;
     int k = 0;
-    for (; hit; k++) {
+    for (; hit; k += STEP) {
         scratch place;
         ledger book;
         weir_error err = WEIR_ERROR_INIT;
@@ -121,7 +135,7 @@ static void any_allocation_of_sqlite_may_fail_while_a_store_opens_and_closes(voi
     (void)state;
     bool hit = true;
     int k = 0;
-    for (; hit; k++) {
+    for (; hit; k += STEP) {
         scratch place;
         weir_store *store = NULL;
         weir_error err = WEIR_ERROR_INIT;
