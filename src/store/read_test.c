@@ -214,7 +214,7 @@ static void an_expired_snapshot_gives_its_pin_up_at_the_next_call(void **state)
     weir_checkpoint_report report;
     fixture_open(&fx, &(weir_config){.checkpoint_idle_ms = 60000});
     must_insert(fx.store, 1, WEIR_ACK_DURABLE);
-    const weir_read_options brief = {.deadline_ms = 30, .label = "brief"};
+    const weir_read_options brief = {.deadline_ms = 400, .label = "brief"};
     expect_ok(weir_snapshot_open(fx.store, &brief, &snapshot, &err), &err);
     expect_ok(weir_prepare(weir_snapshot_tx(snapshot), "SELECT id FROM ledger", &stmt, &err), &err);
     expect_ok(weir_step(stmt, &row, &err), &err);
