@@ -106,16 +106,17 @@ int weir__fs_mkdir_p(const char *path, mode_t mode, weir_error *err)
 }
 
 // Opens a regular file for reading. O_NONBLOCK so that a pipe without a writer does not hold us.
-static int open_regular(const char *path, int *fd, struct stat *st, weir_error *err)
+// `shown` is its name in sentences.
+static int open_regular(const char *path, const char *shown, int *fd, struct stat *st, weir_error *err)
 {
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (*fd < 0)
-        return weir__error_errno(err, errno, "cannot open %s", path);
+        return weir__error_errno(err, errno, "cannot open %s", shown);
     int rc = WEIR_OK;
     if (fstat(*fd, st) != 0)
-        rc = weir__error_errno(err, errno, "cannot examine %s", path);
+        rc = weir__error_errno(err, errno, "cannot examine %s", shown);
     else if (!S_ISREG(st->st_mode))
-        rc = weir__error_set(err, WEIR_INVALID, "%s is not a regular file", path);
+        rc = weir__error_set(err, WEIR_INVALID, "%s is not a regular file", shown);
     if (rc != WEIR_OK) {
         close(*fd);
         *fd = -1;
@@ -158,7 +159,7 @@ int weir__fs_read_file(const char *path, size_t size_max, char **data, size_t *s
     weir__text text = {0};
     struct stat st;
     int fd = -1;
-    int rc = open_regular(path, &fd, &st, err);
+    int rc = open_regular(path, path, &fd, &st, err);
     if (rc != WEIR_OK)
         return rc;
     rc = read_to_end(fd, path, size_max, &text, err);
@@ -309,13 +310,13 @@ static int copy_attributes(int to_fd, const char *to, const struct stat *st, wei
     return WEIR_OK;
 }
 
-int weir__fs_copy_file(const char *from, const char *to, weir_error *err)
+static int copy_file(const char *path, const char *from, const char *to, weir_error *err)
 {
     struct stat st;
     int from_fd = -1;
     int to_fd = -1;
     char *name = NULL;
-    int rc = open_regular(from, &from_fd, &st, err);
+    int rc = open_regular(path, from, &from_fd, &st, err);
     if (rc != WEIR_OK)
         return rc;
     rc = temp_create(to, 0600, &to_fd, &name, err);
@@ -328,6 +329,18 @@ int weir__fs_copy_file(const char *from, const char *to, weir_error *err)
 out:
     close(from_fd);
     return rc;
+}
+
+int weir__fs_copy_file(const char *from, const char *to, weir_error *err)
+{
+    return copy_file(from, from, to, err);
+}
+
+int weir__fs_copy_pinned(int from_fd, const char *from, const char *to, weir_error *err)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", from_fd);
+    return copy_file(path, from, to, err);
 }
 
 static int remove_at(int parent_fd, const char *name, const char *top, int depth, weir_error *err);

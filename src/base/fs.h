@@ -47,6 +47,8 @@ int weir__fs_sync_parent(const char *path, weir_error *err);
 // replaces one at `to`. Copies at most the size that the file had at the start, so a file that keeps growing
 // does not keep us.
 int weir__fs_copy_file(const char *from, const char *to, weir_error *err);
+// The same for the very file that `from_fd`, opened with O_PATH, stands for; `from` is its name in sentences.
+int weir__fs_copy_pinned(int from_fd, const char *from, const char *to, weir_error *err);
 
 // Removes a file or a whole directory; fine when there is none. Never follows a symbolic link. WEIR_TOOBIG
 // for directories nested deeper than WEIR__FS_DEPTH_MAX.

@@ -4,6 +4,10 @@
 // and synced before the row that speaks of it is committed, so a crash leaves a file without a row (the sweep
 // finds it) and never a row without its file.
 //
+// The one file that must not be copied, nor even opened, is this process's own database: closing any descriptor
+// of it, or of its -shm, would drop the locks that SQLite holds through others. So a source is pinned with O_PATH,
+// which takes and drops no locks, and looked at before it is opened.
+//
 // Any thread; copying blocks for as long as the file is large.
 #include <errno.h>
 #include <fcntl.h>
@@ -96,7 +100,7 @@ static int take_missing(weir_artifact *artifact, weir_error *err)
 
 // Copies, then makes file_path the copy's: the storage folder as it was given, so that relative stays
 // relative.
-static int take_file(weir_runs *runs, weir_artifact *artifact, weir_error *err)
+static int take_file(weir_runs *runs, int pinned, weir_artifact *artifact, weir_error *err)
 {
     int dir = -1;
     int rc = weir__runs_dir_open(runs, WEIR__DIR_ARTIFACTS, artifact->execution_id, true, &dir, err);
@@ -112,8 +116,9 @@ static int take_file(weir_runs *runs, weir_artifact *artifact, weir_error *err)
     while (path.size > 1 && path.data[path.size - 1] == '/')
         path.data[--path.size] = '\0';
     weir__text_printf(&path, "/artifacts/%s/%s", artifact->execution_id, weir__text_string(&name));
-    rc = name.failed || to.failed || path.failed ? weir__no_memory(err)
-                                                 : weir__fs_copy_file(artifact->file_path, to.data, err);
+    rc = name.failed || to.failed || path.failed
+             ? weir__no_memory(err)
+             : weir__fs_copy_pinned(pinned, artifact->file_path, to.data, err);
     if (rc == WEIR_OK && fsync(dir) != 0)
         rc = weir__error_errno(err, errno, "cannot sync the folder of %s", to.data);
     if (rc == WEIR_OK)
@@ -126,9 +131,49 @@ static int take_file(weir_runs *runs, weir_artifact *artifact, weir_error *err)
     return rc;
 }
 
-int weir__artifact_store(weir_runs *runs, weir_artifact *artifact, weir_error *err)
+// Whether the file, under whatever name, is our database or its shared memory.
+static bool is_our_database(const weir_runs *runs, const struct stat *file)
+{
+    static const char *const suffixes[] = {"", "-shm"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        struct stat st;
+        weir__text path = {0};
+        weir__text_printf(&path, "%s%s", runs->database, suffixes[i]);
+        if (path.failed)
+            found = true; // not known: better no copy than lost locks
+        else if (stat(path.data, &st) == 0)
+            found = found || (st.st_dev == file->st_dev && st.st_ino == file->st_ino);
+        weir__text_free(&path);
+    }
+    return found;
+}
+
+static int take_pinned(weir_runs *runs, int pinned, weir_artifact *artifact, weir_error *err)
 {
     struct stat st;
+    if (fstat(pinned, &st) != 0)
+        return weir__error_errno(err, errno, "cannot look at the artifact %s", artifact->file_path);
+    if (S_ISDIR(st.st_mode))
+        return take_directory(artifact, err);
+    artifact->exists = true;
+    const char *const name = weir__path_name(artifact->file_path);
+    const int rc = set_file_fields(artifact, name, (int64_t)st.st_size, weir__mime_type(name), err);
+    if (rc != WEIR_OK)
+        return rc;
+    if (!S_ISREG(st.st_mode))
+        return weir__error_set(err, WEIR_INVALID, "the artifact %s is not a regular file",
+                               artifact->file_path);
+    if (is_our_database(runs, &st))
+        return weir__error_set(err, WEIR_INVALID,
+                               "the artifact %s is the database that this run is recorded in; copy it with "
+                               "VACUUM INTO and name the copy",
+                               artifact->file_path);
+    return take_file(runs, pinned, artifact, err);
+}
+
+int weir__artifact_store(weir_runs *runs, weir_artifact *artifact, weir_error *err)
+{
     bool is_our_path = false;
     if (artifact->id == NULL || !weir__fs_is_safe_id(artifact->id, strlen(artifact->id)) ||
         artifact->execution_id == NULL ||
@@ -139,20 +184,16 @@ int weir__artifact_store(weir_runs *runs, weir_artifact *artifact, weir_error *e
         artifact->exists = true;
         return WEIR_OK;
     }
-    if (stat(artifact->file_path, &st) != 0) {
+    const int pinned = open(artifact->file_path, O_PATH | O_CLOEXEC);
+    if (pinned < 0) {
         if (errno == ENOENT || errno == ENOTDIR)
             return take_missing(artifact, err);
         artifact->exists = false;
         return weir__error_errno(err, errno, "cannot look at the artifact %s", artifact->file_path);
     }
-    if (S_ISDIR(st.st_mode))
-        return take_directory(artifact, err);
-    artifact->exists = true;
-    const char *const name = weir__path_name(artifact->file_path);
-    int rc = set_file_fields(artifact, name, (int64_t)st.st_size, weir__mime_type(name), err);
-    if (rc == WEIR_OK && !S_ISREG(st.st_mode))
-        rc = weir__error_set(err, WEIR_INVALID, "the artifact %s is not a regular file", artifact->file_path);
-    return rc != WEIR_OK ? rc : take_file(runs, artifact, err);
+    const int rc = take_pinned(runs, pinned, artifact, err);
+    close(pinned);
+    return rc;
 }
 
 int weir_runs_save_artifact(weir_runs *runs, weir_artifact *artifact, weir_error *err)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runs/runs.h"
@@ -235,6 +236,46 @@ static void test_name_that_is_not_utf8(void **state)
                         "61EFBFBD2E747874");
 }
 
+// Whether this process holds a lock on the file, seen from a child, because asking here would drop it.
+static bool is_locked(const char *name)
+{
+    const char *const path = test_storage_at(&storage, name);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        const int fd = open(path, O_RDWR);
+        _exit(fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 ? 2 : lock.l_type != F_UNLCK);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_in_range(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0, 1);
+    return WEXITSTATUS(status) == 1;
+}
+
+// Opening and closing it would drop SQLite's locks, and other processes could damage it.
+static void test_own_database_is_left_alone(void **state)
+{
+    static const char *const names[] = {"database/stepflow.db", "database/stepflow.db-shm", "other-name.db",
+                                        "link"};
+    (void)state;
+    test_storage_put(&storage, "source/x", "x", 1);
+    assert_int_equal(
+        link(test_storage_at(&storage, "database/stepflow.db"), test_storage_at(&storage, "other-name.db")),
+        0);
+    assert_int_equal(symlink("database/stepflow.db-shm", test_storage_at(&storage, "link")), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_true(is_locked("database/stepflow.db"));
+        assert_true(is_locked("database/stepflow.db-shm"));
+        set_source(names[i]);
+        expect_code(weir_runs_save_artifact(storage.runs, &artifact, &err), WEIR_INVALID, &err);
+        expect_contains(err.text, "is the database that this run is recorded in");
+        if (!is_locked("database/stepflow.db") || !is_locked("database/stepflow.db-shm"))
+            fail_msg("%s as an artifact has dropped the locks", names[i]);
+    }
+    assert_int_equal(unlink(test_storage_at(&storage, "other-name.db")), 0);
+}
+
 static void test_open(void **state)
 {
     weir_artifact found;
@@ -311,6 +352,7 @@ int main(void)
         WITH_STORAGE(test_copy_without_room),
         WITH_STORAGE(test_long_name),
         WITH_STORAGE(test_name_that_is_not_utf8),
+        WITH_STORAGE(test_own_database_is_left_alone),
         WITH_STORAGE(test_open),
         WITH_STORAGE(test_open_stays_inside),
     };
