@@ -326,6 +326,25 @@ static void test_sweep(void **state)
     assert_true(test_storage_has(&storage, "executions/" KNOWN "/run.log"));
 }
 
+// A copy is as old as its source, and there before its row: while the run goes on it is not to be judged.
+static void test_sweep_waits_for_the_end(void **state)
+{
+    const char *const copy = "artifacts/" KNOWN "/" GONE "_copied";
+    weir_runs_removed removed;
+    (void)state;
+    make_execution(KNOWN, "running", 0);
+    test_storage_put(&storage, copy, "123", 3);
+    make_old(copy);
+    make_old("artifacts/" KNOWN);
+    expect_ok(weir_runs_sweep(storage.runs, NULL, &removed, &err), &err);
+    assert_int_equal(removed.files, 0);
+    assert_true(test_storage_has(&storage, copy));
+    test_storage_sql(&storage, "UPDATE executions SET status = 'completed'");
+    expect_ok(weir_runs_sweep(storage.runs, NULL, &removed, &err), &err);
+    assert_int_equal(removed.files, 1);
+    assert_false(test_storage_has(&storage, copy));
+}
+
 // ------------------------------------------------------------------------------------------------ repair
 
 static void test_repair(void **state)
@@ -386,6 +405,7 @@ int main(void)
         WITH_STORAGE(test_links_are_not_followed),
         WITH_STORAGE(test_expired_artifacts),
         WITH_STORAGE(test_sweep),
+        WITH_STORAGE(test_sweep_waits_for_the_end),
         WITH_STORAGE(test_repair),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

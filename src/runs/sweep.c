@@ -30,6 +30,7 @@ typedef struct candidate {
     char *name;            // of the folder or file
     char id[WEIR_ID_SIZE]; // of the row that it should have; empty: none can have one
     bool is_known;
+    bool is_active; // an execution that has not ended
 } candidate;
 
 typedef struct sweep {
@@ -37,7 +38,7 @@ typedef struct sweep {
     const weir_runs_cleanup_options *options;
     weir_runs_removed *removed;
     int64_t newest_s; // last change of what may be removed, seconds since 1970 UTC
-    const char *sql;  // finds the row of an id
+    const char *sql;  // finds the row of an id, and whether it is of an execution that has not ended
     candidate *items;
     size_t count, capacity;
 } sweep;
@@ -133,6 +134,7 @@ static int find_rows(weir_tx *tx, void *arg, weir_error *err)
             break;
         weir_bind_text(stmt, 1, s->items[i].id, WEIR_TEXT_TERMINATED);
         rc = weir_step(stmt, &s->items[i].is_known, err);
+        s->items[i].is_active = s->items[i].is_known && weir_column_int64(stmt, 0) != 0;
         weir_reset(stmt);
     }
     return rc;
@@ -174,17 +176,18 @@ static int sweep_folder(sweep *s, const char *folder, bool folders, weir_error *
     return rc;
 }
 
-// The folders of executions that exist: files in them without an artifact's row.
+// The folders of executions that have ended: files in them without an artifact's row. While one runs, a copy may
+// wait for its row to be committed, and its age says nothing, because it has its source's.
 static int sweep_inside(sweep *outer, const char *folder, weir_error *err)
 {
     int rc = WEIR_OK;
     for (size_t i = 0; i < outer->count && rc == WEIR_OK; i++) {
-        if (!outer->items[i].is_known)
+        if (!outer->items[i].is_known || outer->items[i].is_active)
             continue;
         sweep inner = *outer;
         inner.items = NULL;
         inner.count = inner.capacity = 0;
-        inner.sql = "SELECT 1 FROM artifacts WHERE id = $1";
+        inner.sql = "SELECT 0 FROM artifacts WHERE id = $1";
         weir__text path = {0};
         weir__fs_join(&path, folder, outer->items[i].name);
         rc = path.failed ? weir__no_memory(err) : sweep_folder(&inner, path.data, false, err);
@@ -203,7 +206,7 @@ int weir_runs_sweep(weir_runs *runs, const weir_runs_cleanup_options *options, w
     sweep s = {.runs = runs,
                .options = options != NULL ? options : &standard,
                .removed = removed != NULL ? removed : &ignored,
-               .sql = "SELECT 1 FROM executions WHERE id = $1",
+               .sql = "SELECT status IN ('pending', 'running') FROM executions WHERE id = $1",
                .newest_s = weir__clock_wall_us(weir__clock_system()) / WEIR__US_PER_S - age_min_s};
     *s.removed = (weir_runs_removed){0};
     if (runs->read_only && !s.options->dry_run)
