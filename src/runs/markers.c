@@ -204,7 +204,13 @@ void weir__params_parse(weir__span content, weir__params *params)
     params->count = 0;
     params->dropped = 0;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        for (weir__span rest = content; rest.size > 0;) {
+        // Behind the last closing character nothing can match; not to look there keeps the search from going to
+        // the line's end at every opening one.
+        const char *const last =
+            content.size > 0 ? memrchr(content.data, forms[i].close, content.size) : NULL;
+        const size_t size = last != NULL ? (size_t)(last - content.data) + 1 : 0;
+        for (weir__span rest = weir__span_first(content, forms[i].close != '\0' ? size : SIZE_MAX);
+             rest.size > 0;) {
             weir__span key = {0};
             weir__span value = {0};
             const size_t length = match(&forms[i], rest, &key, &value);

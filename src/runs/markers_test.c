@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -217,6 +218,24 @@ static void too_many_parameters_are_counted(void **state)
     weir__text_free(&content);
 }
 
+// One line of a hostile script must not hold up the scripts of everybody else.
+static void parameters_that_never_end_take_no_time(void **state)
+{
+    (void)state;
+    static weir__params params;
+    static const char *const forms[] = {"[a=", "{a:", "[a={a:", "--a"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        weir__text content = {0};
+        while (content.size < 1024 * 1024)
+            weir__text_add(&content, forms[i]);
+        const clock_t before = clock();
+        weir__params_parse((weir__span){content.data, content.size}, &params);
+        assert_int_equal(params.count, 0);
+        assert_in_range((clock() - before) * 1000 / CLOCKS_PER_SEC, 0, 1000);
+        weir__text_free(&content);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +251,7 @@ int main(void)
         cmocka_unit_test(stop_on_error_understands_people),
         cmocka_unit_test(numbers_are_numbers_only),
         cmocka_unit_test(too_many_parameters_are_counted),
+        cmocka_unit_test(parameters_that_never_end_take_no_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
