@@ -32,15 +32,30 @@ static void give_back(weir__text *text)
         weir__text_clear(text);
 }
 
+// How much of a clean line is one piece: what was not valid has tripled in size.
+static size_t piece_size(weir__span line)
+{
+    size_t size = line.size < (size_t)WEIR__LINE_BYTES_MAX ? line.size : (size_t)WEIR__LINE_BYTES_MAX;
+    while (size < line.size && ((unsigned char)line.data[size] & 0xC0) == 0x80)
+        size--; // not in the middle of a character
+    return size;
+}
+
 // Hands out the first `size` bytes of what was collected.
 static void hand_out(weir__lines *lines, size_t size, weir__line_fn *each, void *context)
 {
     sanitize(&lines->clean, (weir__span){lines->raw.data, size});
-    const weir__span line = weir__span_trim_end((weir__span){lines->clean.data, lines->clean.size});
-    if (lines->clean.failed || lines->raw.failed)
+    weir__span line = weir__span_trim_end((weir__span){lines->clean.data, lines->clean.size});
+    if (lines->clean.failed || lines->raw.failed) {
         lines->lost++;
-    else if (line.size > 0)
-        each(context, line, !lines->continued);
+        line.size = 0;
+    }
+    while (line.size > 0) {
+        const size_t piece = piece_size(line);
+        each(context, weir__span_first(line, piece), !lines->continued);
+        lines->continued = true;
+        line = weir__span_from(line, piece);
+    }
     give_back(&lines->clean);
 }
 

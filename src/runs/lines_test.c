@@ -111,6 +111,30 @@ static void long_lines_come_in_pieces(void **state)
     free(input);
 }
 
+static void note_size(void *context, weir__span line, bool first)
+{
+    weir__text_printf(context, "%zu%s ", line.size, first ? "" : "+");
+}
+
+// Every byte becomes three: a piece is what a reader of the log takes for one line.
+static void what_is_no_text_keeps_to_the_limit_too(void **state)
+{
+    (void)state;
+    const size_t size = WEIR__LINE_BYTES_MAX;
+    char *const input = malloc(size);
+    assert_non_null(input);
+    memset(input, 0xFF, size);
+    weir__lines lines = {0};
+    weir__text seen = {0};
+    weir__lines_feed(&lines, input, size, note_size, &seen);
+    weir__lines_feed(&lines, "x\ny", 3, note_size, &seen);
+    weir__lines_end(&lines, note_size, &seen);
+    assert_string_equal(weir__text_string(&seen), "1048575 1048575+ 1048575+ 4+ 1 ");
+    weir__text_free(&seen);
+    weir__lines_free(&lines);
+    free(input);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +143,7 @@ int main(void)
         cmocka_unit_test(what_is_no_text_is_replaced),
         cmocka_unit_test(a_carriage_return_ends_its_line_at_once),
         cmocka_unit_test(long_lines_come_in_pieces),
+        cmocka_unit_test(what_is_no_text_keeps_to_the_limit_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
