@@ -100,8 +100,8 @@ static uint32_t current_salt(weir_store *store)
 static int sync_all(weir_store *store, weir_error *err)
 {
     weir__syncer *syncer = &store->syncer;
-    const uint32_t salt = current_salt(store);
     int code = sync_log(store, err);
+    const uint32_t salt = current_salt(store); // only now: the log may have started over before its sync
     if (code == WEIR_OK && salt != syncer->log_salt)
         code = sync_database_in_turn(store, err);
     syncer->log_salt = salt;

@@ -177,6 +177,40 @@ static void closing_syncs_and_acknowledges(void **state)
     fixture_fini(&fx);
 }
 
+static uint64_t database_syncs(const weir_store *store)
+{
+    weir__vfs_stats stats;
+    weir__vfs_stats_get(store->vfs, &stats);
+    return stats.roles[WEIR__VFS_MAIN].sync_count;
+}
+
+// Somebody who never syncs moves the log's frames and starts it over while the syncer is at work: what was to be
+// synced is in the database file now.
+static void a_log_that_starts_over_during_a_sync_is_noticed(void **state)
+{
+    (void)state;
+    static fixture fx;
+    weir_error err = WEIR_ERROR_INIT;
+    fixture_init(&fx);
+    const uint64_t before = database_syncs(fx.store);
+    fx.store->config.sync_delay_us = 5000; // the syncer sleeps on the fake clock before it syncs the log
+    submit(&fx, WEIR_ACK_DURABLE);
+    assert_true(await(has_committed, &fx));
+    assert_true(weir__clock_fake_await_waiters(&fx.fake, 3)); // the syncer waits for its interval
+    weir__clock_fake_advance(&fx.fake, INTERVAL_MS * WEIR__NS_PER_MS);
+    assert_true(weir__clock_fake_await_waiters(&fx.fake, 3)); // and is in the middle of its work
+    naive_sql(fx.place.database,
+              "PRAGMA synchronous=OFF; PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES(2)");
+    assert_int_equal(atomic_load(&fx.acked), 0);
+    weir__clock_fake_advance(&fx.fake, 5 * WEIR__NS_PER_MS);
+    assert_true(await(has_acked, &fx));
+    assert_int_equal(atomic_load(&fx.code), WEIR_OK);
+    assert_int_equal(database_syncs(fx.store), before + 1);
+    fx.store->config.sync_delay_us = 0;
+    expect_ok(weir_close(fx.store, 0, &err), &err);
+    fixture_fini(&fx);
+}
+
 // ----------------------------------------------------------------------------------- a log that cannot be synced
 
 static void remove_log(const scratch *place)
@@ -238,6 +272,7 @@ int main(void)
         cmocka_unit_test(a_durable_write_waits_for_the_sync),
         cmocka_unit_test(a_committed_write_does_not),
         cmocka_unit_test(a_flush_does_not_wait_for_the_interval),
+        cmocka_unit_test(a_log_that_starts_over_during_a_sync_is_noticed),
         cmocka_unit_test(closing_syncs_and_acknowledges),
         cmocka_unit_test(a_log_that_has_gone_is_not_durable),
         cmocka_unit_test(a_log_that_was_replaced_is_not_durable),
