@@ -116,7 +116,7 @@ static int on_authorize(void *arg, int action, const char *first, const char *se
 {
     static const char *const KEPT[] = {"journal_mode",       "synchronous",  "wal_checkpoint",
                                        "wal_autocheckpoint", "locking_mode", "query_only",
-                                       "journal_size_limit"};
+                                       "journal_size_limit", "busy_timeout"};
     (void)third, (void)fourth;
     const weir_tx *conn = arg;
     if (conn->own_sql)

@@ -464,6 +464,7 @@ static const char *const FORBIDDEN[] = {
     "PRAGMA wal_checkpoint(TRUNCATE)",
     "PRAGMA wal_autocheckpoint=1",
     "PRAGMA locking_mode=EXCLUSIVE",
+    "PRAGMA busy_timeout=60000",
 };
 
 // Each of them alone and among others, so that the engine's own statements of the same text have been

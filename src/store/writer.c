@@ -664,8 +664,7 @@ static bool run_group(weir_store *store)
     roll_back(store);
     if (writer->culprit)
         end_culprit(store);
-    else if (weir__is_sync_failure(
-                 why.sqlite_code)) // a transaction larger than the cache goes to the log early
+    else if (weir__is_sync_failure(why.sqlite_code)) // it was larger than the cache and went to the log early
         weir__writer_fence(store, &why);
     else
         attempt_failed(store, &why);
