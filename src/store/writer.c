@@ -358,6 +358,7 @@ void weir__writer_drop_waiting(weir_store *store)
                         : "%s: a read of this store without a log, or a checkpoint, took longer than this "
                           "write could wait; give reads a shorter deadline",
                     store->path);
+    name_the_holder(store, &why); // who has the turn may itself be waiting for another process
     note_drop(store, &late, &why);
     weir__writer_be_inside(true);
     weir__acknowledge(store, &late, &why, NULL); // the histogram is for whoever has the turn
