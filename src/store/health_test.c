@@ -201,6 +201,7 @@ static void a_held_write_lock_and_a_long_queue(void **state)
     must_not_find(store, "queue-long");
     must_not_find(store, "commit-failing");
     assert_int_equal(sqlite3_open(place.database, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, AWAIT_MS);
     assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
     for (int i = 0; i < 18; i++)
         expect_ok(weir_submit(store, insert, NULL, NULL, NULL, NULL, &err), &err);
