@@ -259,7 +259,8 @@ int64_t weir_changes(weir_tx *tx);           // rows changed by the last stateme
 int64_t weir_last_insert_rowid(weir_tx *tx); // of the last INSERT of this connection
 
 // The connection, for what the wrapper lacks. Do not end the transaction, change journal_mode, synchronous or
-// checkpoint on it (refused with SQLITE_AUTH), and do not keep it.
+// checkpoint on it (refused with SQLITE_AUTH), and do not keep it. Finalize what you prepare on it before the job or
+// read ends: what still runs then is reset.
 struct sqlite3 *weir_tx_sqlite(weir_tx *tx);
 
 // ------------------------------------------------------------------------------------------- checkpoints

@@ -190,6 +190,8 @@ void weir__conn_close(weir_tx *conn)
         return;
     weir__stmt_cache_clear(conn);
     sqlite3_finalize(conn->rollback);
+    for (sqlite3_stmt *left = NULL; conn->db && (left = sqlite3_next_stmt(conn->db, NULL)) != NULL;)
+        sqlite3_finalize(left); // somebody's, of the raw connection
     sqlite3_close_v2(conn->db);
     pthread_mutex_destroy(&conn->sql_lock);
     free(conn);
@@ -237,9 +239,21 @@ void weir__conn_use_begin(weir_tx *conn, uint64_t deadline_ns)
     conn->own_sql = false;
 }
 
+// What was left running on the raw connection would keep its snapshot, for the next use too.
+static void reset_raw(weir_tx *conn)
+{
+    for (sqlite3_stmt *stmt = sqlite3_next_stmt(conn->db, NULL); stmt;
+         stmt = sqlite3_next_stmt(conn->db, stmt))
+        if (sqlite3_stmt_busy(stmt))
+            sqlite3_reset(stmt);
+    conn->raw = false;
+}
+
 void weir__conn_use_end(weir_tx *conn)
 {
     weir__stmt_release_used(conn);
+    if (conn->raw)
+        reset_raw(conn);
     conn->use++; // nothing is in use: all may leave the cache
     conn->deadline_ns = WEIR__FOREVER;
     conn->reading = false;

@@ -79,6 +79,7 @@ struct weir_tx {
 
     sqlite3_stmt *rollback; // prepared at opening: when it is needed there may be no memory for it
 
+    bool raw;     // the raw connection was handed out in this use
     bool own_sql; // our own BEGIN, COMMIT, SAVEPOINT are being prepared: the authorizer lets them pass
 
     pthread_mutex_t sql_lock;

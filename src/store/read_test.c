@@ -339,6 +339,44 @@ static void open_snapshots_are_listed_with_what_they_pin(void **state)
     fixture_close(&fx);
 }
 
+// ----------------------------------------------------------------------------------- the raw connection
+
+// Leaves a statement of its own in the middle of its rows.
+static int leave_running(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)arg, (void)err;
+    sqlite3_stmt *stmt = NULL;
+    assert_int_equal(
+        sqlite3_prepare_v2(weir_tx_sqlite(tx), "SELECT * FROM sqlite_schema, ledger", -1, &stmt, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    return WEIR_OK;
+}
+
+static void a_statement_left_running_on_the_raw_connection_ends_with_its_use(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_store *const store = must_open(place.database, &(weir_config){.readers = 1});
+    weir_error err = WEIR_ERROR_INIT;
+    must_run_sql(store, LEDGER_SCHEMA);
+    must_insert(store, 1, WEIR_ACK_DURABLE);
+    expect_ok(weir_read(store, leave_running, NULL, NULL, &err), &err);
+    must_insert(store, 2, WEIR_ACK_DURABLE);
+    assert_int_equal(must_read_int64(store, "SELECT count(*) FROM ledger"), 2); // on the same connection
+    expect_ok(weir_write(store, leave_running, NULL, NULL, &err), &err);
+    naive_sql(place.database, "INSERT INTO ledger(id) VALUES(3)"); // the writer must not stay at its snapshot
+    must_insert(store, 4, WEIR_ACK_DURABLE);
+    weir_checkpoint_report report;
+    expect_ok(weir_checkpoint(store, WEIR_CHECKPOINT_TRUNCATE, 0, &report, &err), &err);
+    assert_int_equal(report.blocker, WEIR_BLOCKER_NONE);
+    must_close(store);
+    assert_int_equal(file_bytes(place.wal), -1);
+    assert_int_equal(naive_int64(place.database, "SELECT count(*) FROM ledger"), 4);
+    scratch_fini(&place);
+}
+
 // -------------------------------------------------------------------------------------------- degraded
 
 static int nested_read(weir_tx *tx, void *arg, weir_error *err)
@@ -473,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_deadline_interrupts_a_long_query_and_names_it),
         cmocka_unit_test(an_expired_snapshot_gives_its_pin_up_at_the_next_call),
         cmocka_unit_test(the_pool_is_bounded_and_serves_who_comes_first),
+        cmocka_unit_test(a_statement_left_running_on_the_raw_connection_ends_with_its_use),
         cmocka_unit_test(open_snapshots_are_listed_with_what_they_pin),
         cmocka_unit_test(a_store_in_memory_reads_and_writes),
         cmocka_unit_test(a_read_without_a_log_does_not_wait_for_a_lingering_group),

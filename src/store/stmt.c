@@ -480,5 +480,6 @@ int64_t weir_last_insert_rowid(weir_tx *tx)
 
 struct sqlite3 *weir_tx_sqlite(weir_tx *tx)
 {
+    tx->raw = true;
     return tx->db;
 }
