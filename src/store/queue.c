@@ -54,7 +54,6 @@ void weir__queue_init(weir_store *store)
     weir__cond_init(&queue->gone);
     weir__jobs_init(&queue->jobs);
     queue->turn_last = &queue->turn_first;
-    queue->wake_at = 1;
 }
 
 void weir__queue_fini(weir_store *store)
@@ -269,7 +268,7 @@ static int submit(weir_store *store, const weir__job *template, bool fail_when_f
     weir__jobs_push(&queue->jobs, job);
     if (queue->jobs.size > queue->jobs_peak)
         queue->jobs_peak = queue->jobs.size;
-    if (queue->writer_asleep && queue->jobs.size >= queue->wake_at)
+    if (queue->writer_asleep)
         pthread_cond_signal(&queue->work);
     if (job->deadline_ns < queue->pause_until_ns) {
         queue->pause_until_ns = job->deadline_ns;

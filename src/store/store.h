@@ -124,7 +124,6 @@ typedef struct weir__queue {
     weir__turn_wait **turn_last;
     pthread_cond_t turn;
     bool writer_asleep; // the writer thread waits on `work`
-    size_t wake_at;     // … until this many jobs wait
     uint64_t
         pause_until_ns; // the writer waits before its next attempt, at most until the deadline of a job; else 0
     pthread_cond_t work;
@@ -181,7 +180,6 @@ typedef struct weir__writer {
     _Atomic int state; // weir__writer_state
     _Atomic uint64_t applied_pending;
     _Atomic uint64_t jobs_submitted, jobs_done, jobs_failed, acks[3], groups, retries, replays;
-    _Atomic uint64_t commit_ns_last;
     _Atomic size_t group_size_last; // jobs in the last group: whether clients write alone or together
     weir__histogram group_jobs, commit_ns, write_ns;
 } weir__writer;

@@ -223,30 +223,14 @@ int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool for_read, w
 
 // ------------------------------------------------------------------------------------------------ the thread
 
-// With queue.lock: sleeps until at least `jobs` wait, somebody ends the store, or until_ns.
-static void sleep_until_jobs(weir_store *store, size_t jobs, uint64_t until_ns)
+// With queue.lock: sleeps until a job waits or the store ends.
+static void sleep_until_jobs(weir_store *store)
 {
     weir__queue *queue = &store->queue;
     queue->writer_asleep = true;
-    queue->wake_at = jobs;
-    while (queue->jobs.size < jobs && !queue->stop)
-        if (weir__cond_wait_until(store->clock, &queue->work, &queue->lock, until_ns) == ETIMEDOUT)
-            break;
+    while (queue->jobs.size == 0 && !queue->stop)
+        weir__cond_wait_until(store->clock, &queue->work, &queue->lock, WEIR__FOREVER);
     queue->writer_asleep = false;
-    queue->wake_at = 1;
-}
-
-// With queue.lock. Clients that were answered together will be back together: waiting for them for a part of
-// what a commit costs makes groups as large as the number of clients. One client alone never waits.
-static void gather(weir_store *store)
-{
-    const size_t last = atomic_load_explicit(&store->writer.group_size_last, memory_order_relaxed);
-    const weir__queue *queue = &store->queue;
-    if (last <= 1 || queue->jobs.size >= last - last / 4 || queue->stop)
-        return;
-    const uint64_t commit_ns = atomic_load_explicit(&store->writer.commit_ns_last, memory_order_relaxed);
-    const uint64_t wait_ns = commit_ns / 2 < GATHER_NS_MAX ? commit_ns / 2 : GATHER_NS_MAX;
-    sleep_until_jobs(store, last - last / 4, weir__clock_now_ns(store->clock) + wait_ns);
 }
 
 // With queue.lock. Somebody else may have the turn for long: a read of a store without a log, a checkpoint. The writes
@@ -273,10 +257,9 @@ static void *writer_main(void *arg)
     pthread_mutex_lock(&queue->lock);
     while (!queue->stop || queue->jobs.size > 0) {
         if (queue->jobs.size == 0)
-            sleep_until_jobs(store, 1, WEIR__FOREVER);
+            sleep_until_jobs(store);
         if (queue->jobs.size == 0)
             continue;
-        gather(store);
         pthread_mutex_unlock(&queue->lock);
         weir__checkpoint_wait_for_room(store);
         pthread_mutex_lock(&queue->lock);

@@ -738,7 +738,6 @@ static void commit(weir_store *store)
         move(store, WEIR__WRITER_IDLE);
         const uint64_t took_ns = weir__clock_now_ns(store->clock) - start_ns;
         weir__histogram_record(&writer->commit_ns, took_ns);
-        atomic_store_explicit(&writer->commit_ns_last, took_ns, memory_order_relaxed);
         weir__histogram_record(&writer->group_jobs, size);
         atomic_fetch_add_explicit(&writer->groups, 1, memory_order_relaxed);
         atomic_store_explicit(&writer->group_size_last, size, memory_order_relaxed);
@@ -843,7 +842,6 @@ static bool linger(weir_store *store)
             weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
     pthread_mutex_lock(&queue->lock);
     queue->writer_asleep = true;
-    queue->wake_at = 1;
     while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first &&
            queue->flush_seq <= queue->committed_seq &&
            weir__clock_now_ns(store->clock) < writer->linger_until_ns)
