@@ -122,7 +122,9 @@ int weir_open(const char *path, const weir_config *config, weir_store **store, w
 // log and closes. At `deadline_ms` (0: 30 s) reads are interrupted and writes that could not be committed get
 // WEIR_CLOSED. The store is gone after it in any case, except in a forked child (WEIR_FORKED: nothing is
 // touched). Returns the error of work that was acknowledged as APPLIED and could not be committed, if there
-// is such. Not from a job or callback.
+// is such. Calls that other threads are in end before it does: blocked ones with their result or WEIR_CLOSED. No
+// new one may begin after it has returned. A snapshot can only be waited for, for as long as its owner keeps it, so
+// the calling thread must hold none. Not from a job or callback. CLOSED: another thread is closing it already.
 int weir_close(weir_store *store, uint32_t deadline_ms, weir_error *err);
 
 // ------------------------------------------------------------------------------------------------ writes
@@ -166,7 +168,9 @@ typedef struct weir_write_options {
 // Runs a job and waits for its acknowledgement. Blocks. Errors: what the job returned; BUSY (another process
 // holds the write lock, or the queue is full, up to the deadline: the sentence names which), FULL, IO,
 // FENCED, CLOSED, UNSUPPORTED (an ack level that the durability policy cannot give), DENIED (read-only),
-// FORKED.
+// FORKED, NOMEM, TOOBIG (arg_bytes above queue_bytes_max), INVALID. After all of these nothing of the job is in the
+// database; after UNKNOWN (its commit met a fault that leaves this open, a failed sync above all) it may be, and
+// weir_close, weir_open and a look tell.
 int weir_write(weir_store *store, weir_job_fn *job, void *arg, const weir_write_options *options,
                weir_error *err);
 
@@ -193,7 +197,10 @@ typedef int weir_read_fn(weir_tx *tx, void *arg, weir_error *err);
 
 // Runs `read` on a snapshot, on the calling thread. The snapshot holds everything acknowledged before the
 // call and does not move. Waits its turn (first come, first served) when all connections are in use. Past its
-// deadline a read is interrupted: WEIR_EXPIRED, with the SQL in the sentence.
+// deadline a read is interrupted: WEIR_EXPIRED, with the SQL in the sentence. When jobs acknowledged as APPLIED
+// cannot be committed by then, it returns what keeps them (BUSY, FULL, IO, …), unless it may be stale. In a degraded
+// store a read keeps writes waiting, so the reading thread must not write before its read has ended: that write gets
+// WEIR_BUSY at its deadline.
 int weir_read(weir_store *store, weir_read_fn *read, void *arg, const weir_read_options *options,
               weir_error *err);
 

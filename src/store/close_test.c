@@ -46,6 +46,25 @@ static bool is_closing(void *arg)
     return weir__store_is_closing(arg);
 }
 
+static void only_one_thread_closes(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_store *const store = must_open(place.database, NULL);
+    weir_snapshot *snapshot = NULL;
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir_snapshot_open(store, NULL, &snapshot, &err), &err);
+    guest closing;
+    guest_start(&closing, store, close_main);
+    assert_true(await(is_closing, store));
+    expect_code(weir_close(store, 0, &err), WEIR_CLOSED, &err);
+    weir_snapshot_close(snapshot);
+    guest_end(&closing);
+    expect_ok(closing.code, &closing.err);
+    scratch_fini(&place);
+}
+
 // -------------------------------------------------------------------------------------------- a checkpoint
 
 static void *insist_main(void *arg)
@@ -230,6 +249,7 @@ static void reads_that_take_turns_are_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_one_thread_closes),
         cmocka_unit_test(a_checkpoint_that_insists_stands_in_nobodys_way),
         cmocka_unit_test(closing_ends_a_check_of_the_file),
         cmocka_unit_test(who_looks_until_the_end_is_told_and_finds_the_store_while_he_does),

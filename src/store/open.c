@@ -539,6 +539,12 @@ int weir_close(weir_store *store, uint32_t deadline_ms, weir_error *err)
     if (weir__writer_is_me())
         return weir__error_set(err, WEIR_INVALID, "%s: a job or a callback must not close the store",
                                store->path);
+    pthread_mutex_lock(&store->queue.lock);
+    const bool again = store->queue.stop;
+    store->queue.stop = true;
+    pthread_mutex_unlock(&store->queue.lock);
+    if (again)
+        return weir__error_set(err, WEIR_CLOSED, "%s: another thread is closing the store", store->path);
     const uint64_t deadline_ns = weir__store_deadline(store, deadline_ms, CLOSE_DEADLINE_MS);
     code = weir__writer_stop(store, deadline_ns, err);
     weir__sync_stop(store);
