@@ -413,6 +413,68 @@ static void a_flush_hears_of_every_job_that_was_dropped(void **state)
     assert_int_equal(fixture_judge(&fx, true).rows, 1);
 }
 
+// ---------------------------------------------------------------------------------------- a damaged page
+
+static int read_damaged(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)arg;
+    return weir_exec(tx, err, "SELECT a FROM damaged", "");
+}
+
+static void note_code(void *context, const weir_error *result)
+{
+    atomic_store((_Atomic int *)context, result->code);
+}
+
+static bool is_told(void *arg)
+{
+    return atomic_load((_Atomic int *)arg) >= 0;
+}
+
+static void damage_table(const char *database)
+{
+    naive_sql(database, "CREATE TABLE damaged(a); INSERT INTO damaged VALUES(1);");
+    const int64_t page = naive_int64(database, "SELECT rootpage FROM sqlite_schema WHERE name='damaged'");
+    const int64_t size = naive_int64(database, "PRAGMA page_size");
+    FILE *const file = fopen(database, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)((page - 1) * size), SEEK_SET), 0);
+    for (int64_t i = 0; i < size; i++)
+        fputc(0xA5, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_job_that_meets_a_damaged_page_fails_alone(void **state)
+{
+    (void)state;
+    fixture fx = {0};
+    scratch_init(&fx.place);
+    ledger_init(&fx.book, 64);
+    naive_sql(fx.place.database, "PRAGMA journal_mode=WAL;" LEDGER_SCHEMA);
+    damage_table(fx.place.database);
+    fx.store = must_open(fx.place.database, &QUICK);
+    _Atomic int code = -1;
+    weir_error err = WEIR_ERROR_INIT;
+    gate g;
+    gate_close(&g, fx.store);
+    for (int i = 0; i < 12; i++) {
+        ledger_submit(fx.store, add(&fx, LEDGER_FINE, (weir_ack)(i % 3)), NULL);
+        if (i == 5)
+            expect_ok(weir_submit(fx.store, read_damaged, NULL, NULL, note_code, &code, &err), &err);
+    }
+    gate_open(&g);
+    ledger_await(&fx.book);
+    assert_true(await(is_told, &code));
+    gate_fini(&g);
+    expect_code(code, WEIR_CORRUPT, NULL);
+    for (size_t i = 0; i < fx.book.size; i++)
+        expect_code(fx.book.entries[i].code, WEIR_OK, NULL);
+    must_close(fx.store);
+    assert_int_equal(naive_int64(fx.place.database, "SELECT count(*) FROM ledger"), 12);
+    ledger_fini(&fx.book);
+    scratch_fini(&fx.place);
+}
+
 // ------------------------------------------------------------------------------------------------- fence
 
 static void a_failed_sync_fences_the_store(void **state)
@@ -719,6 +781,7 @@ int main(void)
         cmocka_unit_test(a_job_that_renames_a_full_disk_is_tried_again_with_its_neighbours),
         cmocka_unit_test(applied_work_that_cannot_be_repeated_is_told_as_lost),
         cmocka_unit_test(a_flush_hears_of_every_job_that_was_dropped),
+        cmocka_unit_test(a_job_that_meets_a_damaged_page_fails_alone),
         cmocka_unit_test(a_failed_sync_fences_the_store),
         cmocka_unit_test(a_failed_sync_inside_a_job_fences_too),
         cmocka_unit_test(a_failed_sync_of_a_checkpoint_fences_too),

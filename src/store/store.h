@@ -166,9 +166,10 @@ typedef struct weir__writer {
     uint64_t taken_seq;        // newest job ever taken
     uint64_t attempt_until_ns; // the busy handler gives up then
     uint64_t linger_until_ns;
-    weir_error scratch; // of the job that runs
-    bool runs_applied;  // a job of the group asked for APPLIED
-    weir__job *culprit; // the job that took the open transaction with it
+    weir_error scratch;   // of the job that runs
+    bool runs_applied;    // a job of the group asked for APPLIED
+    weir__job *culprit;   // the job that took the open transaction with it
+    uint32_t faults_left; // jobs that may still end alone because of a fault
     weir__rng rng;
     uint32_t tries;            // failed attempts in a row
     uint64_t group_jobs_limit; // so that one group does not fill the log; 0: there is none

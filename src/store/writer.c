@@ -22,7 +22,8 @@
 // What was acknowledged as APPLIED stays in the group until a commit succeeds. What was not acknowledged and
 // meets a failed commit is tried again while the cause may pass (the lock is held, the disk is full) and its
 // deadline has not come, and reported otherwise. A failed job is reported only after the commit: its failure
-// may rest on a neighbour's change.
+// may rest on a neighbour's change. A job that meets a damaged or unreadable page ends alone, too, and its group is run
+// again without it, FAULTS_MAX times.
 //
 // A commit whose sync failed may or may not be on the disk, and a second sync would tell nothing: the store
 // is fenced.
@@ -36,6 +37,7 @@
 
 enum {
     CAREFUL_CHUNKS = 16, // chunks run with a savepoint per job after one failed
+    FAULTS_MAX = 16,     // jobs of a group that end alone because of a fault, before it ends all of them
 };
 
 static const char *const STATE_NAMES[WEIR__WRITER_STATES] = {"idle",       "beginning", "running",
@@ -487,6 +489,15 @@ static run_result judge_run(weir_store *store, const weir__job *job, int code, i
     return vanished ? RUN_ENDED : code == WEIR_OK ? RUN_FINE : RUN_FAILED;
 }
 
+// A page that cannot be read, or is damaged, concerns the job that needs it, unless there are many such jobs. Not one
+// that was acknowledged as APPLIED: that is kept as long as it may yet succeed.
+static bool is_fault_of_one(const weir_store *store, const weir__job *job)
+{
+    const weir__writer *writer = &store->writer;
+    return !job->acknowledged && writer->group.size > 1 && writer->faults_left > 0 &&
+           !may_pass(&writer->scratch) && !weir__is_sync_failure(writer->scratch.sqlite_code);
+}
+
 static run_result run_job(weir_store *store, weir__job *job)
 {
     weir__writer *writer = &store->writer;
@@ -500,7 +511,7 @@ static run_result run_job(weir_store *store, weir__job *job)
     const int fault = writer->conn->fault_code;
     weir__conn_use_end(writer->conn);
     const run_result result = judge_run(store, job, code, fault);
-    if (result == RUN_ENDED)
+    if (result == RUN_ENDED || (result == RUN_FAULT && is_fault_of_one(store, job)))
         writer->culprit = job;
     return result;
 }
@@ -618,12 +629,13 @@ static bool is_culprit(const weir__job *job, uint64_t seq)
     return job->seq == seq;
 }
 
-// One job made SQLite roll everything back (INSERT OR ROLLBACK, RAISE(ROLLBACK), no memory): it alone fails, and
-// the others run again.
+// One job made SQLite roll everything back (INSERT OR ROLLBACK, RAISE(ROLLBACK), no memory) or met a fault: it alone
+// fails, and the others run again.
 static void end_culprit(weir_store *store)
 {
     weir__writer *writer = &store->writer;
     weir__job *culprit = writer->culprit;
+    const weir_error why = writer->scratch;
     writer->culprit = NULL;
     move(store, WEIR__WRITER_RETRYING);
     forget_attempt(store);
@@ -631,7 +643,13 @@ static void end_culprit(weir_store *store)
     weir__job_list ended;
     weir__jobs_init(&ended);
     extract(&writer->group, &ended, is_culprit, culprit->seq);
-    end_failed(store, &ended);
+    if (writer->conn->fault_code != 0) {
+        writer->faults_left--;
+        atomic_fetch_add_explicit(&writer->retries, 1, memory_order_relaxed);
+        drop_jobs(store, &ended, &why);
+    } else {
+        end_failed(store, &ended);
+    }
     writer->next_to_run = writer->group.first;
     note_progress(store);
     if (writer->group.size == 0)
@@ -856,6 +874,7 @@ void weir__writer_run_group(weir_store *store)
 {
     weir__writer *writer = &store->writer;
     writer->linger_until_ns = 0;
+    writer->faults_left = FAULTS_MAX;
     if (writer->group.size == 0) // all of them were dropped while the turn was waited for
         note_progress(store);
     while (writer->group.size > 0) {
