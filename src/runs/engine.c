@@ -517,7 +517,7 @@ static weir__runs_engine *engine_create(weir_runs *runs)
     if (engine == NULL)
         return NULL;
     engine->runs = runs;
-    engine->epoll_fd = engine->wake_fd = -1;
+    engine->epoll_fd = engine->wake_fd = engine->claim_fd = -1;
     init_locks(engine);
     TAILQ_INIT(&engine->active);
     TAILQ_INIT(&engine->incoming);
@@ -563,6 +563,8 @@ int weir__runs_engine_open(weir_runs *runs, weir__runs_engine **out, weir_error 
         return weir__no_memory(err);
     weir__spawn_raise_limits();
     rc = weir__process_self(&engine->self, err);
+    if (rc == WEIR_OK)
+        rc = weir__engine_claim(runs, &engine->self, &engine->claim_fd, err);
     if (rc == WEIR_OK)
         rc = open_descriptors(engine, err);
     uint32_t log_files_max = 0;
@@ -633,6 +635,8 @@ void weir__runs_engine_destroy(weir__runs_engine *engine)
         (void)close(engine->epoll_fd);
     if (engine->wake_fd >= 0)
         (void)close(engine->wake_fd);
+    if (engine->claim_fd >= 0)
+        (void)close(engine->claim_fd);
     pthread_cond_destroy(&engine->changed);
     pthread_mutex_destroy(&engine->lock);
     pthread_mutex_destroy(&engine->listen_lock);

@@ -8,6 +8,7 @@
 //   engine_markers.c    what the lines that a script prints do to its steps
 //   engine_save.c       the outbox: what a run saves, in order, and what is told afterwards
 //   engine_events.c     listeners
+//   engine_claim.c      how an engine shows that it lives
 //   engine_reconcile.c  runs whose engine died
 //
 // Threads. One thread, the loop's, owns every run and all that hangs on it. It never waits for a disk or a
@@ -216,6 +217,7 @@ struct weir__runs_engine {
     weir__process_id self;
     weir__logs *logs;
     int epoll_fd, wake_fd;
+    int claim_fd; // shows other processes that we live
     pthread_t loop, watcher, workers[WEIR__ENGINE_WORKERS];
     size_t threads_started;
 
@@ -295,6 +297,12 @@ uint64_t weir__outbox_deadline_ns(const weir__run *run);
 void weir__engine_publish(weir__runs_engine *engine, const weir_run_event *event);
 void weir__stream_remember(weir__stream *stream, weir_local_us time, weir__span line); // for listeners
 void weir__stream_publish(weir__stream *stream); // lines that are in the file
+
+// engine_claim.c; any thread.
+// Shows, for as long as *fd is open, that the engine of this process lives.
+int weir__engine_claim(const weir_runs *runs, const weir__process_id *engine, int *fd, weir_error *err);
+// Whether an engine, wherever on this machine, shows that it lives. True when that cannot be found out.
+bool weir__engine_is_claimed(const weir_runs *runs, int64_t pid, int64_t start_ticks);
 
 // engine_reconcile.c; both block. The first does it all, the second only what has an engine that died.
 int weir__engine_reconcile(weir_runs *runs, weir_error *err);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs whose engine is no more. Each run of Weir names its engine (pid, start time, boot id), so a live
-// engine of another process is never disturbed. What a dead one left pending or running is failed as
+// engine of another process is never disturbed, nor is one of another PID namespace (engine_claim.c). What a dead one left pending or running is failed as
 // "interrupted by server restart", with its open steps, at the time when its log last grew; script processes
 // that outlived it are ended.
 //
@@ -263,6 +263,20 @@ static int settle(weir_runs *runs, const char *id, weir_error *err)
     return rc;
 }
 
+// Seen, or, where it cannot be seen, shown by its claim.
+static bool engine_lives(const weir_runs *runs, const weir__run_record *record)
+{
+    char boot_id[WEIR__BOOT_ID_SIZE];
+    if (record->engine_boot_id == NULL)
+        return false;
+    if (weir__process_alive((pid_t)record->engine_pid, (uint64_t)record->engine_start_ticks,
+                            record->engine_boot_id))
+        return true;
+    if (weir__process_boot_id(boot_id, NULL) == WEIR_OK && strcmp(boot_id, record->engine_boot_id) != 0)
+        return false;
+    return weir__engine_is_claimed(runs, record->engine_pid, record->engine_start_ticks);
+}
+
 int weir__engine_settle(weir_runs *runs, weir_error *err)
 {
     weir__run_record *records = NULL;
@@ -277,10 +291,7 @@ int weir__engine_settle(weir_runs *runs, weir_error *err)
     }
     for (size_t i = 0; i < count; i++) {
         const weir__run_record *const record = &records[i];
-        const bool alive = record->engine_boot_id != NULL &&
-                           weir__process_alive((pid_t)record->engine_pid,
-                                               (uint64_t)record->engine_start_ticks, record->engine_boot_id);
-        if (alive) {
+        if (engine_lives(runs, record)) {
             // Not ours: an empty id marks it as settled.
             records[i].execution_id[0] = '\0';
         } else if (group_is_of_run(record)) {
