@@ -5,6 +5,7 @@
 // that file is numbers and one letter.
 #include "base/process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -112,6 +113,24 @@ bool weir__process_alive(pid_t pid, uint64_t start_ticks, const char *boot_id)
     if (rc == WEIR_NOTFOUND)
         return false;
     return rc != WEIR_OK || start_ticks_now == start_ticks;
+}
+
+bool weir__process_group_lives(pid_t pgid)
+{
+    DIR *const proc = opendir("/proc");
+    bool zombies = false;
+    bool lives = false;
+    for (const struct dirent *entry; !lives && proc != NULL && (entry = readdir(proc)) != NULL;) {
+        const pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); // 0 for other names
+        uint64_t start_ticks = 0;
+        if (pid <= 0 || getpgid(pid) != pgid)
+            continue;
+        lives = weir__process_start_ticks(pid, &start_ticks, NULL) != WEIR_NOTFOUND;
+        zombies = zombies || !lives;
+    }
+    if (proc != NULL)
+        (void)closedir(proc);
+    return lives || !zombies;
 }
 
 // Makes raw[size] readable in place: NULs between arguments become spaces, other control characters question

@@ -35,6 +35,10 @@ int weir__process_start_ticks(pid_t pid, uint64_t *start_ticks, weir_error *err)
 // A process of another PID namespace (another container) cannot be seen and counts as dead.
 bool weir__process_alive(pid_t pid, uint64_t start_ticks, const char *boot_id);
 
+// Whether a process group has a member that is no zombie: who should reap those may not care, and then
+// kill(-pgid, 0) finds the group for ever. True when no member can be seen. Reads the list of all processes.
+bool weir__process_group_lives(pid_t pgid);
+
 // The command line of `pid` for people to read: arguments separated by spaces, valid UTF-8, no control
 // characters, cut to capacity - 1 bytes; the name in brackets for a process without arguments; empty when
 // there is no such process. Returns the length.

@@ -249,10 +249,11 @@ struct weir__runs_engine {
     struct weir__run_list advance; // touched in this turn
     size_t
         slots_max; // scripts at a time: max_running, or what the limit of open files allows; fixed at the start
-    size_t slots;    // of these, what the system gives at present
-    size_t running;  // slots in use
-    size_t known;    // runs that were received and are not gone: each may want a timer
-    uint64_t now_ns; // when this turn began
+    size_t slots;           // of these, what the system gives at present
+    size_t running;         // slots in use
+    size_t known;           // runs that were received and are not gone: each may want a timer
+    uint64_t scan_after_ns; // no look through all processes before
+    uint64_t now_ns;        // when this turn began
 };
 
 // Any thread: the run that is pending or running here, NULL when there is none. With the lock held.

@@ -6,9 +6,9 @@
 //
 // Ending a process group. SIGTERM goes to the group at once. Whether the group has vanished can be seen only
 // after its leader has been reaped (a zombie belongs to its group); then kill(-pgid, 0) is asked every few
-// milliseconds. At the end of the grace the group gets SIGKILL. A group's number is not given to a new
-// process while the group has members, so what we signal is ours as long as we saw it alive a moment ago; the
-// moment in between would need the pid counter to go once around within it.
+// milliseconds, and, as orphans may stay zombies where nobody reaps them, sometimes the list of all processes. At the end of the grace the group gets SIGKILL. A group's number is not given to a new
+// process while the group has members; when the leader has been reaped and a process has its number, the group is gone and must
+// not be signalled.
 #include "runs/engine.h"
 
 #include <errno.h>
@@ -90,6 +90,8 @@ static int watch_process(weir__run *run, weir_error *err)
     (void)waitid(P_PIDFD, (id_t)run->pidfd, NULL, WEXITED);
     watch_close(run, &run->pidfd);
     watch_close(run, &run->output);
+    run->pid = 0;
+    run->record.script_pid = run->record.script_start_ticks = 0;
     return weir__error_errno(err, error, "cannot watch a script that was started");
 }
 
@@ -239,6 +241,15 @@ void weir__run_process_ended(weir__run *run)
     weir__run_touch(run);
 }
 
+// Whether nothing is left of the group of a leader that has been reaped. Its number is taken as long as the group has
+// members, so when a process has it again, that is somebody else's.
+static bool group_is_gone(const weir__run *run)
+{
+    if (kill(-run->pid, 0) != 0 && errno == ESRCH)
+        return true;
+    return kill(run->pid, 0) == 0 || errno == EPERM;
+}
+
 void weir__run_stop(weir__run *run, weir__stop reason, const char *message)
 {
     if (run->stop != WEIR__STOP_NONE || run->phase >= WEIR__PHASE_ENDING)
@@ -251,6 +262,8 @@ void weir__run_stop(weir__run *run, weir__stop reason, const char *message)
         return;
     const uint64_t grace_ns = (uint64_t)run->engine->runs->cancel_grace_ms * WEIR__NS_PER_MS;
     run->kill_ns = weir__deadline_ns(run->engine->now_ns, grace_ns);
+    if (run->exited && group_is_gone(run))
+        return;
     (void)kill(-run->pid, SIGTERM);
     (void)kill(-run->pid, SIGCONT); // a stopped process gets its SIGTERM only then
 }
@@ -263,18 +276,34 @@ void weir__run_hurry(weir__run *run)
     run->kill_ns = run->engine->now_ns;
 }
 
+// Whether only zombies are left of the group. Asked seldom enough that no more than a quarter of the loop's time
+// goes into it, however many groups there are.
+static bool group_is_dead(weir__run *run)
+{
+    weir__runs_engine *const engine = run->engine;
+    const uint64_t before_ns = weir__clock_now_ns(weir__clock_system());
+    if (before_ns < engine->scan_after_ns)
+        return false;
+    const bool dead = !weir__process_group_lives(run->pid);
+    const uint64_t after_ns = weir__clock_now_ns(weir__clock_system());
+    engine->scan_after_ns = after_ns + 3 * (after_ns - before_ns);
+    if (dead)
+        (void)kill(-run->pid, SIGKILL); // should one have been born while we looked
+    return dead;
+}
+
 // Looks whether the group has vanished, and helps when its grace is over.
 static void group_look(weir__run *run)
 {
     if (run->stop == WEIR__STOP_NONE || run->group_gone)
         return;
-    if (run->exited && kill(-run->pid, 0) != 0 && errno == ESRCH)
+    if (run->exited && group_is_gone(run))
         run->group_gone = true;
     if (!run->group_gone && !run->killed && run->engine->now_ns >= run->kill_ns) {
         (void)kill(-run->pid, SIGKILL);
         run->killed = true;
     }
-    if (run->exited && run->killed)
+    if (run->exited && (run->killed || (!run->group_gone && group_is_dead(run))))
         run->group_gone = true; // on its way out, or not ours to end
     if (run->group_gone)
         run->drain_ns = run->engine->now_ns + drain_ms * WEIR__NS_PER_MS;
