@@ -136,6 +136,7 @@ TAILQ_HEAD(weir__item_list, weir__item);
 typedef struct weir__run_step_open {
     weir_run_step model; // id NULL: no step is open
     json_t *metadata;
+    size_t metadata_bytes; // so far
     weir__stream *stream;
     bool dirty; // to be saved with the next change
 } weir__run_step_open;
@@ -157,7 +158,7 @@ struct weir__run {
     weir__run_phase phase;
     weir_execution execution;
     json_t *metadata;
-    size_t metadata_bytes; // of this run's and its steps' metadata so far
+    size_t metadata_bytes; // so far, without the open step's
     weir__run_record record;
     char **argv;
     char **environment; // of the script, whole

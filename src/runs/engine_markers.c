@@ -6,7 +6,7 @@
 // any other.
 //
 // Metadata is kept parsed, so that a script that prints a thousand META lines costs a thousand insertions and
-// not a thousand times the whole text; its size is bounded per run.
+// not a thousand times the whole text; its size is bounded, for the run and the open step together.
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,14 +81,26 @@ static void log_line(weir__run *run, weir__span line)
 
 // --------------------------------------------------------------------------------------------- metadata
 
-// Sets object[key] = value (stolen), unless the run has used up its room.
+static size_t entry_bytes(weir__span key, const json_t *value)
+{
+    if (value == NULL)
+        return 0;
+    return key.size + (json_is_string(value) ? json_string_length(value) : 8) + 8;
+}
+
+// Sets object[key] = value (stolen), unless the run and its open step have used up their room.
 static bool put_metadata(weir__run *run, json_t *object, weir__span key, json_t *value)
 {
     const size_t room = WEIR_RUNS_JSON_MAX / 4; // a byte may take six in the column, two runs of it one row
-    run->metadata_bytes += key.size + (json_is_string(value) ? json_string_length(value) : 8) + 8;
-    if (run->metadata_bytes <= room && json_object_setn_new(object, key.data, key.size, value) == 0)
+    size_t *const used = object == run->metadata ? &run->metadata_bytes : &run->step.metadata_bytes;
+    const size_t before = entry_bytes(key, json_object_getn(object, key.data, key.size));
+    const size_t after = entry_bytes(key, value);
+    const bool fits = run->metadata_bytes + run->step.metadata_bytes - before + after <= room;
+    if (fits && json_object_setn_new(object, key.data, key.size, value) == 0) {
+        *used += after - before;
         return true;
-    if (run->metadata_bytes > room)
+    }
+    if (!fits)
         json_decref(value);
     if (!run->metadata_full)
         weir__log(WEIR__LOG_WARNING, "run %s has too much metadata: '%.*s' and more is not kept", run->id,
