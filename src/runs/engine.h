@@ -48,9 +48,10 @@
 
 enum {
     WEIR__ENGINE_WORKERS = 2,
-    WEIR__OUTBOX_MAX = 256,       // items of one run; beyond it its output is not read
-    WEIR__OUTBOX_FLIGHT_MAX = 64, // of these, with the store
-    WEIR__CHANGES_MS = 250,       // between two saves of a run's counters and metadata
+    WEIR__OUTBOX_MAX = 256,                   // items of one run; beyond it its output is not read
+    WEIR__OUTBOX_BYTES_MAX = 8 * 1024 * 1024, // of their texts, likewise
+    WEIR__OUTBOX_FLIGHT_MAX = 64,             // of these, with the store
+    WEIR__CHANGES_MS = 250,                   // between two saves of a run's counters and metadata
     WEIR__SAVE_RETRY_MS = 250,
     WEIR__GROUP_POLL_MS = 20, // between two looks whether a process group has vanished
 };
@@ -118,6 +119,7 @@ struct weir__item {
     weir__run *run;
     weir_run_event_kind kind;
     weir__item_state state;
+    size_t bytes;                   // in run->outbox_bytes
     bool save_execution, save_step; // false: only to be told
     bool save_record;
     weir_execution execution;
@@ -175,7 +177,9 @@ struct weir__run {
     uint64_t timeout_ns;     // absolute, WEIR__FOREVER: none
     uint64_t last_output_ns; // or the exit, or the end of a pause
     weir__lines lines;
-    weir__text plain; // scratch
+    weir__text unread; // has been read, and waits for room in the outbox; the run is paused then
+    size_t unread_at;  // where it goes on
+    weir__text plain;  // scratch
 
     weir__stop stop;
     char *stop_message;
@@ -190,7 +194,7 @@ struct weir__run {
     weir__stream *outside;
 
     struct weir__item_list outbox;
-    size_t outbox_count, outbox_flight;
+    size_t outbox_count, outbox_flight, outbox_bytes;
     uint64_t submit_after_ns; // do not submit before
     bool saves_fail;          // said so already
     bool execution_dirty;
@@ -289,6 +293,8 @@ int weir__stream_open(weir__run *run, const weir_run_step *step, weir__stream **
 // NULL when there is no memory (logged). Of the execution's counters and metadata not more than one save per
 // WEIR__CHANGES_MS goes along, unless `kind` is QUEUED, STARTED or ENDED.
 weir__item *weir__outbox_push(weir__run *run, weir_run_event_kind kind, const weir_run_step *step);
+void weir__outbox_weigh(weir__item *item); // after it was given more than it was pushed with
+bool weir__outbox_has_room(const weir__run *run);
 void weir__outbox_changes(weir__run *run); // pushes what is dirty and due
 void weir__outbox_advance(weir__run *run);
 void weir__outbox_finished(weir__item *item); // it came back through the inbox

@@ -326,6 +326,7 @@ static bool on_artifact(weir__run *run, weir__span content)
         return true;
     }
     item->has_artifact = true;
+    weir__outbox_weigh(item);
     give_to_worker(item);
     return true;
 }

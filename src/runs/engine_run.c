@@ -160,10 +160,17 @@ void weir__run_start(weir__run *run)
 
 // ---------------------------------------------------------------------------------------------- output
 
+static void unread_forget(weir__run *run)
+{
+    weir__text_free(&run->unread);
+    run->unread_at = 0;
+}
+
 static void output_close(weir__run *run)
 {
     watch_close(run, &run->output);
     run->paused = false;
+    unread_forget(run);
     weir__lines_end(&run->lines, weir__run_line, run);
     weir__run_touch(run);
 }
@@ -171,9 +178,52 @@ static void output_close(weir__run *run)
 static bool output_has_room(const weir__run *run)
 {
     const weir__stream *const stream = run->step.stream != NULL ? run->step.stream : run->outside;
-    if (run->outbox_count >= WEIR__OUTBOX_MAX || stream->tail_text.size >= tail_bytes_max)
+    if (!weir__outbox_has_room(run) || stream->tail_text.size >= tail_bytes_max)
         return false;
     return stream->file == NULL || !weir__log_file_is_full(stream->file);
+}
+
+// The descriptor leaves epoll, which would report a closed pipe for ever.
+static void output_pause(weir__run *run)
+{
+    (void)epoll_ctl(run->engine->epoll_fd, EPOLL_CTL_DEL, run->output, NULL);
+    run->paused = true;
+}
+
+// Takes lines while the outbox has room for what they may be; returns the rest.
+static weir__span lines_take(weir__run *run, weir__span rest)
+{
+    while (rest.size > 0 && weir__outbox_has_room(run))
+        rest = weir__span_from(rest,
+                               weir__lines_feed_line(&run->lines, rest.data, rest.size, weir__run_line, run));
+    return rest;
+}
+
+// Goes on with what was read before. True when nothing of it is left.
+static bool unread_take(weir__run *run)
+{
+    const weir__span rest = {run->unread.data + run->unread_at, run->unread.size - run->unread_at};
+    if (run->unread.size == 0)
+        return true;
+    run->unread_at = run->unread.size - lines_take(run, rest).size;
+    if (run->unread_at < run->unread.size)
+        return false;
+    unread_forget(run);
+    return true;
+}
+
+static void chunk_take(weir__run *run, weir__span chunk)
+{
+    const weir__span rest = lines_take(run, chunk);
+    if (rest.size == 0)
+        return;
+    weir__text_append(&run->unread, rest.data, rest.size);
+    if (run->unread.failed) { // no memory to keep it: then now
+        unread_forget(run);
+        weir__lines_feed(&run->lines, rest.data, rest.size, weir__run_line, run);
+        return;
+    }
+    output_pause(run);
 }
 
 // Reads once. Returns what read(2) does.
@@ -186,7 +236,7 @@ static ssize_t output_read(weir__run *run)
     while (size < 0 && errno == EINTR);
     if (size > 0) {
         run->last_output_ns = run->engine->now_ns;
-        weir__lines_feed(&run->lines, chunk, (size_t)size, weir__run_line, run);
+        chunk_take(run, (weir__span){chunk, (size_t)size});
     }
     return size;
 }
@@ -201,20 +251,18 @@ void weir__run_output_ready(weir__run *run)
         output_close(run);
 }
 
-// Stops and goes on watching the output. The descriptor leaves epoll, which would report a closed pipe for
-// ever.
+// Stops and goes on watching the output.
 static void output_balance(weir__run *run)
 {
-    if (run->output < 0 || run->paused == !output_has_room(run))
+    if (run->output < 0)
         return;
-    if (run->paused) {
-        if (watch_add(run, run->output, &run->output_watch, false) != 0)
-            return; // tried again by the next turn that touches the run
-        run->last_output_ns = run->engine->now_ns;
-    } else {
-        (void)epoll_ctl(run->engine->epoll_fd, EPOLL_CTL_DEL, run->output, NULL);
-    }
-    run->paused = !run->paused;
+    const bool room = output_has_room(run) && unread_take(run) && output_has_room(run);
+    if (!room && !run->paused)
+        output_pause(run);
+    if (!room || !run->paused || watch_add(run, run->output, &run->output_watch, false) != 0)
+        return; // it is paused still: looked at again by the timer
+    run->last_output_ns = run->engine->now_ns;
+    run->paused = false;
 }
 
 // ----------------------------------------------------------------------------------- the process's end
@@ -706,6 +754,7 @@ void weir__run_free(weir__run *run)
     weir__words_free(run->argv);
     weir__environment_free(run->environment);
     weir__lines_free(&run->lines);
+    weir__text_free(&run->unread);
     weir__text_free(&run->plain);
     free(run->stop_message);
     free(run);

@@ -64,6 +64,30 @@ static int copy_with_metadata(const weir__run *run, weir__item *item, const weir
     return item->step.metadata_json != NULL ? WEIR_OK : WEIR_NOMEM;
 }
 
+static size_t length(const char *text)
+{
+    return text != NULL ? strlen(text) : 0;
+}
+
+void weir__outbox_weigh(weir__item *item)
+{
+    const weir_execution *const execution = &item->execution;
+    const weir_run_step *const step = &item->step;
+    const weir_artifact *const artifact = &item->artifact;
+    const size_t bytes = sizeof *item + length(execution->name) + length(execution->command) +
+                         length(execution->environment_json) + length(execution->tags_json) +
+                         length(execution->metadata_json) + length(execution->error_message) +
+                         length(step->name) + length(step->error_message) + length(step->metadata_json) +
+                         length(artifact->name) + length(artifact->description) + length(artifact->file_path);
+    item->run->outbox_bytes += bytes - item->bytes;
+    item->bytes = bytes;
+}
+
+bool weir__outbox_has_room(const weir__run *run)
+{
+    return run->outbox_count < WEIR__OUTBOX_MAX && run->outbox_bytes < WEIR__OUTBOX_BYTES_MAX;
+}
+
 static bool is_turning_point(weir_run_event_kind kind)
 {
     return kind == WEIR_RUN_EVENT_QUEUED || kind == WEIR_RUN_EVENT_STARTED || kind == WEIR_RUN_EVENT_ENDED;
@@ -96,6 +120,7 @@ weir__item *weir__outbox_push(weir__run *run, weir_run_event_kind kind, const we
         run->step.dirty = false;
     TAILQ_INSERT_TAIL(&run->outbox, item, link);
     run->outbox_count++;
+    weir__outbox_weigh(item);
     weir__run_touch(run);
     return item;
 }
@@ -355,6 +380,7 @@ void weir__outbox_advance(weir__run *run)
             break;
         TAILQ_REMOVE(&run->outbox, item, link);
         run->outbox_count--;
+        run->outbox_bytes -= item->bytes;
         if (item->state == WEIR__ITEM_COMMITTED)
             tell(item);
         follow(item);

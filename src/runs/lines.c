@@ -113,25 +113,28 @@ static size_t until_line_end(weir__span rest)
     return carriage != NULL ? (size_t)(carriage - rest.data) : size;
 }
 
+size_t weir__lines_feed_line(weir__lines *lines, const char *chunk, size_t size, weir__line_fn *each,
+                             void *context)
+{
+    const bool skip = size > 0 && lines->skip_newline && chunk[0] == '\n';
+    const weir__span rest = {chunk + skip, size - skip};
+    if (size > 0)
+        lines->skip_newline = false;
+    if (rest.size == 0)
+        return size;
+    const size_t length = until_line_end(rest);
+    collect(lines, weir__span_first(rest, length), each, context);
+    if (length == rest.size)
+        return size;
+    end_line(lines, each, context);
+    lines->skip_newline = rest.data[length] == '\r';
+    return skip + length + 1;
+}
+
 void weir__lines_feed(weir__lines *lines, const char *chunk, size_t size, weir__line_fn *each, void *context)
 {
-    weir__span rest = {chunk, size};
-    while (rest.size > 0) {
-        if (lines->skip_newline) {
-            lines->skip_newline = false;
-            if (rest.data[0] == '\n') {
-                rest = weir__span_from(rest, 1);
-                continue;
-            }
-        }
-        const size_t length = until_line_end(rest);
-        collect(lines, weir__span_first(rest, length), each, context);
-        if (length == rest.size)
-            return;
-        end_line(lines, each, context);
-        lines->skip_newline = rest.data[length] == '\r';
-        rest = weir__span_from(rest, length + 1);
-    }
+    for (size_t at = 0; at < size;)
+        at += weir__lines_feed_line(lines, chunk + at, size - at, each, context);
 }
 
 void weir__lines_end(weir__lines *lines, weir__line_fn *each, void *context)

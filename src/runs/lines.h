@@ -29,6 +29,11 @@ typedef void weir__line_fn(void *context, weir__span line, bool first);
 
 void weir__lines_feed(weir__lines *lines, const char *chunk, size_t size, weir__line_fn *each, void *context);
 
+// Takes a chunk no further than to the end of the line in progress; returns how many bytes it took (at least one of
+// one).
+size_t weir__lines_feed_line(weir__lines *lines, const char *chunk, size_t size, weir__line_fn *each,
+                             void *context);
+
 // The end of the output: hands out what is left.
 void weir__lines_end(weir__lines *lines, weir__line_fn *each, void *context);
 
