@@ -53,7 +53,8 @@ enum {
     WEIR__OUTBOX_FLIGHT_MAX = 64,             // of these, with the store
     WEIR__CHANGES_MS = 250,                   // between two saves of a run's counters and metadata
     WEIR__SAVE_RETRY_MS = 250,
-    WEIR__GROUP_POLL_MS = 20, // between two looks whether a process group has vanished
+    WEIR__PAUSE_POLL_MS = 100, // between two looks whether a paused script may go on
+    WEIR__GROUP_POLL_MS = 20,  // between two looks whether a process group has vanished
 };
 
 typedef struct weir__run weir__run;

@@ -482,6 +482,8 @@ static uint64_t deadline_ns(const weir__run *run)
         due_ns = earlier(due_ns, now_ns + WEIR__SAVE_RETRY_MS * WEIR__NS_PER_MS);
     if (run->phase != WEIR__PHASE_RUNNING)
         return due_ns;
+    if (run->paused)
+        due_ns = earlier(due_ns, now_ns + WEIR__PAUSE_POLL_MS * WEIR__NS_PER_MS);
     if (run->stop == WEIR__STOP_NONE)
         return earlier(due_ns, run->timeout_ns);
     if (!run->killed)
