@@ -684,7 +684,9 @@ static int take_record(const weir_run_request *request, weir__run *run, weir_err
 {
     weir__run_record *const record = &run->record;
     const weir__process_id *const self = &run->engine->self;
-    record->timeout_ms = request->timeout_ms > INT64_MAX ? INT64_MAX : (int64_t)request->timeout_ms;
+    const uint64_t timeout_ms_max = INT64_MAX / WEIR__NS_PER_MS; // three centuries; more has no nanoseconds
+    record->timeout_ms =
+        (int64_t)(request->timeout_ms < timeout_ms_max ? request->timeout_ms : timeout_ms_max);
     record->engine_pid = self->pid;
     record->engine_start_ticks = (int64_t)self->start_ticks;
     if (!weir__copy_string(run->id, &record->execution_id) ||
