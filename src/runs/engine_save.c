@@ -351,6 +351,8 @@ static void follow(weir__item *item)
     case WEIR_RUN_EVENT_STARTED:
         weir__run_answer(run, &item->result, saved ? &item->execution : NULL);
         announce(run->outside);
+        if (!saved) // whoever started it has been told that nothing runs
+            weir__run_stop(run, WEIR__STOP_CANCEL, "its start could not be recorded");
         break;
     case WEIR_RUN_EVENT_STEP_STARTED:
         announce(stream_of_step(run, item->step.id));
