@@ -309,9 +309,11 @@ static void *worker_main(void *context)
             continue;
         }
         TAILQ_REMOVE(&engine->copies, item, inbox_link);
+        const bool over = engine->over; // its row will not be saved any more
         pthread_mutex_unlock(&engine->lock);
         weir_error err = WEIR_ERROR_INIT;
-        (void)weir__artifact_store(engine->runs, &item->artifact, &err);
+        if (!over)
+            (void)weir__artifact_store(engine->runs, &item->artifact, &err);
         pthread_mutex_lock(&engine->lock);
         item->result = err;
         TAILQ_INSERT_TAIL(&engine->done, item, inbox_link);
