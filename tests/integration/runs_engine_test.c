@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@
 #include "base/fs.h"
 #include "base/process.h"
 #include "base/text.h"
+#include "runs/engine.h"
 #include "support/peer.h"
 #include "weir/runs.h"
 
@@ -1181,6 +1183,211 @@ static void looking_changes_nothing(void **state)
     weir_run_detail_free(&detail);
 }
 
+// ------------------------------------------------------------------------------------------ hostile output
+
+// A progress bar in metadata: each value takes the place of the one before, and of its room.
+static void metadata_that_is_replaced_takes_no_more_room(void **state)
+{
+    place *const here = *state;
+    weir_run_detail detail;
+    open_runs(here, NULL);
+    run(here, "seq -f 'META:progress:%.0f' 1 100000", &detail);
+    assert_string_equal(detail.execution.metadata_json, "{\"progress\": \"100000\"}");
+    weir_run_detail_free(&detail);
+    run(here,
+        "awk 'BEGIN { v = \"x\"; while (length(v) < 100000) v = v v; v = substr(v, 1, 100000)\n"
+        "for (i = 0; i < 30; i++) { print \"STEP_START:a\"; print \"META:k:\" v } }'",
+        &detail);
+    assert_int_equal(detail.steps.count, 30);
+    for (size_t i = 0; i < detail.steps.count; i++)
+        assert_int_equal(strlen(detail.steps.items[i].metadata_json), 100000 + strlen("{\"k\": \"\"}"));
+    weir_run_detail_free(&detail);
+}
+
+// Every marker makes a copy of the run's metadata; what one read brings would be hundreds of megabytes.
+static void many_markers_and_much_metadata_stay_out_of_memory(void **state)
+{
+    place *const here = *state;
+    weir_run_detail detail;
+    struct rusage before;
+    struct rusage after;
+    open_runs(here, NULL);
+    assert_int_equal(getrusage(RUSAGE_SELF, &before), 0);
+    run(here,
+        "awk 'BEGIN { v = \"x\"; while (length(v) < 900000) v = v v; v = substr(v, 1, 900000); print "
+        "\"META:k:\" v\n"
+        "for (i = 0; i < 300; i++) print \"STEP_START:a\" }'",
+        &detail);
+    assert_int_equal(getrusage(RUSAGE_SELF, &after), 0);
+    assert_execution(&detail, "completed:0::300/300");
+    assert_int_equal(strlen(detail.execution.metadata_json), 900000 + strlen("{\"k\": \"\"}"));
+    assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, 4L * flood_kib_max);
+    weir_run_detail_free(&detail);
+}
+
+static bool memory_for_logs_is_used_up(void *arg)
+{
+    place *const here = arg;
+    weir_finding findings[8];
+    const char *const waiting = "log files cannot be written, ";
+    if (weir_runs_health(here->runs, findings, 8) == 0 || strstr(findings[0].seen, waiting) == NULL)
+        return false;
+    return strtoull(strstr(findings[0].seen, waiting) + strlen(waiting), NULL, 10) >= UINT64_C(64) << 20;
+}
+
+typedef struct log_wait {
+    place *here;
+    const char *id;
+} log_wait;
+
+static bool has_a_line(void *arg)
+{
+    const log_wait *const wait = arg;
+    uint64_t lines = 0;
+    weir_log_list logs;
+    if (weir_runs_logs(wait->here->runs, wait->id, NULL, &logs, NULL) == WEIR_OK) {
+        lines = logs.count;
+        weir_log_list_free(&logs);
+    }
+    return lines > 0;
+}
+
+// The lines of one run that cannot be written use up the memory for lines. Another, whose own are all written, waits,
+// and nothing of its own tells it when there is room again.
+static void who_waits_for_room_of_others_goes_on(void **state)
+{
+    place *const here = *state;
+    char greedy[WEIR_ID_SIZE];
+    char other[WEIR_ID_SIZE];
+    char path[192];
+    weir_run_detail detail;
+    weir_error err = WEIR_ERROR_INIT;
+    open_runs(here, NULL);
+    write_fifo(here->directory, "go");
+    start(here,
+          "read line < go; awk 'BEGIN { v = sprintf(\"%1000s\", \"\"); gsub(/ /, \"x\", v)\n"
+          "for (s = 0; s < 80; s++) { print \"STEP_START:a\"; for (i = 0; i < 900; i++) print v } }'",
+          0, greedy);
+    (void)snprintf(path, sizeof path, "%s/executions/%s", here->storage, greedy);
+    expect_ok(weir__fs_write_atomic(path, "", 0, 0666, &err), &err);
+    release(here->directory, "go");
+    assert_true(await(memory_for_logs_is_used_up, here));
+    start(here, "head -c 400000 /dev/zero | tr '\\0' x | fold -w 1000", 0, other);
+    assert_true(await(has_a_line, &(log_wait){here, other}));
+    assert_int_equal(unlink(path), 0);
+    finish(here, other, &detail);
+    assert_execution(&detail, "completed:0::0/0");
+    weir_run_detail_free(&detail);
+    finish(here, greedy, &detail);
+    assert_execution(&detail, "completed:0::80/80");
+    weir_run_detail_free(&detail);
+}
+
+static void an_endless_timeout_is_none(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    weir_run_detail detail;
+    open_runs(here, NULL);
+    start(here, "sleep 0.1", UINT64_MAX / WEIR__NS_PER_MS + 1, id); // in nanoseconds less than one
+    finish(here, id, &detail);
+    assert_execution(&detail, "completed:0::0/0");
+    weir_run_detail_free(&detail);
+}
+
+// ---------------------------------------------------------------------------------- who lives, and who does not
+
+static bool is_idle(void *arg)
+{
+    const place *const here = arg;
+    return weir_runs_active_count(here->runs) == 0;
+}
+
+// Somebody has ended the row of a run that waits: nobody would know of its script.
+static void a_start_that_cannot_be_recorded_is_undone(void **state)
+{
+    place *const here = *state;
+    char first[WEIR_ID_SIZE];
+    char second[WEIR_ID_SIZE];
+    weir_execution execution;
+    weir_error err = WEIR_ERROR_INIT;
+    open_runs(here, &(weir_runs_config){.max_running = 1});
+    write_fifo(here->directory, "go");
+    start(here, "read line < go", 0, first);
+    start(here, "sleep 1000", 0, second);
+    expect_ok(weir_runs_get(here->runs, second, &execution, &err), &err);
+    expect_ok(weir_execution_cancel(&execution, &err), &err);
+    expect_ok(weir_runs_save_execution(here->runs, &execution, &err), &err);
+    weir_execution_free(&execution);
+    release(here->directory, "go");
+    assert_true(await(is_idle, here));
+    expect_ok(weir_runs_get(here->runs, second, &execution, &err), &err);
+    assert_string_equal(weir_run_status_name(execution.status), "cancelled");
+    weir_execution_free(&execution);
+}
+
+// Orphans come to this process, which does not reap them, as the first process of a container may not.
+static void zombies_do_not_make_a_cancel_wait(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    weir_execution execution;
+    weir_error err = WEIR_ERROR_INIT;
+    open_runs(here, &(weir_runs_config){.cancel_grace_ms = 10 * patience_ms});
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    start(here, "sleep 1000 & echo $! > child; wait", 0, id);
+    const pid_t child = (pid_t)number_in(here, "child");
+    expect_ok(weir_runs_cancel(here->runs, id, &err), &err);
+    expect_ok(weir_runs_wait(here->runs, id, patience_ms, &execution, &err), &err);
+    assert_string_equal(weir_run_status_name(execution.status), "cancelled");
+    weir_execution_free(&execution);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child); // it was one
+}
+
+// A running row whose engine is a process that nobody can see.
+static void save_run_of(place *here, const weir__process_id *engine)
+{
+    weir_execution execution;
+    weir_error err = WEIR_ERROR_INIT;
+    char boot_id[WEIR__BOOT_ID_SIZE];
+    memcpy(boot_id, engine->boot_id, sizeof boot_id);
+    expect_ok(weir_execution_init(&execution, &err), &err);
+    expect_ok(weir_execution_start(&execution, &err), &err);
+    const weir__run_record record = {.execution_id = execution.id,
+                                     .engine_pid = engine->pid,
+                                     .engine_start_ticks = (int64_t)engine->start_ticks,
+                                     .engine_boot_id = boot_id};
+    const weir__save_set set = {.execution = &execution, .record = &record};
+    expect_ok(weir__runs_save_now(here->runs, &set, &err), &err);
+    weir_execution_free(&execution);
+}
+
+static void an_engine_of_another_namespace_lives_as_long_as_its_claim(void **state)
+{
+    place *const here = *state;
+    weir_run_detail detail;
+    weir__process_id engine;
+    weir_error err = WEIR_ERROR_INIT;
+    int claim = -1;
+    expect_ok(weir__process_self(&engine, &err), &err);
+    engine.start_ticks++; // no process that can be seen
+    open_runs(here, &(weir_runs_config){.no_engine = true});
+    save_run_of(here, &engine);
+    expect_ok(weir__engine_claim(here->runs, &engine, &claim, &err), &err);
+    close_runs(here);
+    open_runs(here, NULL);
+    newest(here, &detail);
+    assert_execution(&detail, "running:::0/0");
+    weir_run_detail_free(&detail);
+    close_runs(here);
+    assert_int_equal(close(claim), 0);
+    open_runs(here, NULL);
+    newest(here, &detail);
+    assert_execution(&detail, "failed::interrupted by server restart:0/0");
+    weir_run_detail_free(&detail);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -1225,6 +1432,13 @@ int main(void)
         TEST(a_foreign_write_lock_delays_records_and_loses_none),
         TEST(rows_without_an_engine_count_when_nobody_else_is_there),
         TEST(looking_changes_nothing),
+        TEST(metadata_that_is_replaced_takes_no_more_room),
+        TEST(many_markers_and_much_metadata_stay_out_of_memory),
+        TEST(who_waits_for_room_of_others_goes_on),
+        TEST(an_endless_timeout_is_none),
+        TEST(a_start_that_cannot_be_recorded_is_undone),
+        TEST(zombies_do_not_make_a_cancel_wait),
+        TEST(an_engine_of_another_namespace_lives_as_long_as_its_claim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
