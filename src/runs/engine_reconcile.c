@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs whose engine is no more. Each run of Weir names its engine (pid, start time, boot id), so a live
-// engine of another process is never disturbed, nor is one of another PID namespace (engine_claim.c). What a dead one left pending or running is failed as
-// "interrupted by server restart", with its open steps, at the time when its log last grew; script processes
-// that outlived it are ended.
+// engine of another process is never disturbed, nor is one of another PID namespace (engine_claim.c). What a dead
+// one left pending or running is failed as "interrupted by server restart", with its open steps, at the time when
+// its log last grew; script processes that outlived it are ended.
 //
 // This is looked at when an engine starts, and every few seconds while it runs: a server shows that a `weir run`
 // beside it was killed.

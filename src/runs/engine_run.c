@@ -6,9 +6,10 @@
 //
 // Ending a process group. SIGTERM goes to the group at once. Whether the group has vanished can be seen only
 // after its leader has been reaped (a zombie belongs to its group); then kill(-pgid, 0) is asked every few
-// milliseconds, and, as orphans may stay zombies where nobody reaps them, sometimes the list of all processes. At the end of the grace the group gets SIGKILL. A group's number is not given to a new
-// process while the group has members; when the leader has been reaped and a process has its number, the group is gone and must
-// not be signalled.
+// milliseconds, and now and then the list of all processes, because orphans stay zombies where nobody reaps them.
+// At the end of the grace the group gets SIGKILL. A group's number is not given to a new process while the group
+// has members; once the leader has been reaped and a process has its number, the group is gone and must not be
+// signalled.
 #include "runs/engine.h"
 
 #include <errno.h>
