@@ -361,9 +361,10 @@ static void group_look(weir__run *run)
 // What a stopped run printed last is in its pipe; whoever holds that open longer has left the group.
 static void drain_stopped(weir__run *run)
 {
-    if (!run->exited || !run->group_gone || run->output < 0 || run->paused)
+    if (!run->exited || !run->group_gone || run->output < 0)
         return;
-    if (output_read(run) <= 0 || run->engine->now_ns >= run->drain_ns)
+    const bool in_time = run->engine->now_ns < run->drain_ns;
+    if (run->paused ? !in_time : output_read(run) <= 0 || !in_time)
         output_close(run);
 }
 
@@ -487,12 +488,12 @@ static uint64_t deadline_ns(const weir__run *run)
         due_ns = earlier(due_ns, now_ns + WEIR__PAUSE_POLL_MS * WEIR__NS_PER_MS);
     if (run->stop == WEIR__STOP_NONE)
         return earlier(due_ns, run->timeout_ns);
-    if (!run->killed)
+    if (!run->killed && !run->group_gone)
         due_ns = earlier(due_ns, run->kill_ns);
     if (run->exited && !run->group_gone)
         due_ns = earlier(due_ns, now_ns + WEIR__GROUP_POLL_MS * WEIR__NS_PER_MS);
-    if (run->exited && run->group_gone && run->output >= 0 && !run->paused)
-        due_ns = now_ns;
+    if (run->exited && run->group_gone && run->output >= 0)
+        due_ns = run->paused ? earlier(due_ns, run->drain_ns) : now_ns;
     return due_ns;
 }
 

@@ -5,6 +5,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -312,6 +313,24 @@ def test_full_disk(place):
     return problems
 
 
+def limit_files():
+    """In the child: a file ends at 1 MiB, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+
+def test_cancel_on_full_disk(place):
+    """a run whose log cannot be written, and whose output waits for that, can still be cancelled"""
+    script = place.script("script", "echo STEP_START:Much\nseq 1 200000\nexec sleep 600\n")
+    process = place.start("run", "--quiet", "--", script, preexec_fn=limit_files)
+    wait_for(lambda: any(f.stat().st_size == 1 << 20 for f in place.path.glob("storage/executions/*/*.log")), "a full log")
+    run = only(place)
+    process.send_signal(signal.SIGTERM)
+    code, _, _ = place.finish(process)
+    execution = json.loads(place.weir("runs", "show", run, "--json")[1])["execution"]
+    return [] if (code, execution["status"]) == (143, "cancelled") else [f"exit code {code}, {execution}"]
+
+
 def age(place, days):
     """Make all runs older."""
     with sqlite3.connect(place.path / STORAGE) as database:
@@ -504,6 +523,6 @@ def test_stats_log(place):
 if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
-                               test_signals, test_reader_goes_away, test_full_disk,
+                               test_signals, test_reader_goes_away, test_full_disk, test_cancel_on_full_disk,
                                test_cleanup, test_repair, test_storage, test_storage_that_cannot_be, test_beside_serve, test_serve_flags,
                                test_hostile_names, test_stats, test_stats_log]))
