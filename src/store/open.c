@@ -258,17 +258,15 @@ static int check_file_system(weir_store *store, const weir__open_hooks *hooks, w
 }
 
 // A read-only store still opens the files for writing where it may (with query_only on each connection): only
-// then can it take the empty -wal and -shm away again that SQLite needs to read. Frames that it found are left.
+// then can it take the empty -wal and -shm away again that SQLite needs to read.
 static void note_read_only(weir_store *store)
 {
-    struct stat log;
     char directory[WEIR__PATH_MAX];
     if (!store->config.read_only)
         return;
     snprintf(directory, sizeof directory, "%s", store->path);
     store->open_read_only = faccessat(AT_FDCWD, store->path, W_OK, AT_EACCESS) != 0 ||
                             faccessat(AT_FDCWD, dirname(directory), W_OK | X_OK, AT_EACCESS) != 0;
-    store->leave_log = stat(store->wal_path, &log) == 0 && log.st_size > 0;
 }
 
 static int check_place(weir_store *store, const weir__open_hooks *hooks, bool *exists, weir_error *err)
@@ -456,9 +454,12 @@ static int open_parts(weir_store *store, const weir__open_hooks *hooks, weir_err
 // Everything that was made, in reverse; the parts accept that they were never started.
 static void dismantle(weir_store *store)
 {
+    struct stat log; // frames of others are not moved by a store that only reads
+    const bool leave_log =
+        store->config.read_only && store->wal_path && stat(store->wal_path, &log) == 0 && log.st_size > 0;
     weir__conn_close(store->checkpointer.pin);
     weir__conn_close(store->checkpointer.conn);
-    if (store->leave_log && store->writer.conn)
+    if (leave_log && store->writer.conn)
         sqlite3_db_config(store->writer.conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     weir__conn_close(store->writer.conn); // the last one: SQLite empties and removes the log with it
     weir__vfs_destroy(store->vfs);

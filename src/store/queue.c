@@ -17,7 +17,7 @@
 #include "store/store.h"
 
 enum {
-    SPARE_JOBS_MAX = 2048,
+    SPARE_JOBS_MAX = WEIR__GROUP_JOBS_DEFAULT,
 };
 
 void weir__jobs_init(weir__job_list *list)

@@ -282,7 +282,6 @@ struct weir_store {
     bool memory;
     bool hot_journal;    // one was there at opening
     bool open_read_only; // SQLite gets no right to write: the files cannot be written
-    bool leave_log;      // read-only, and frames of others were there: closing does not move them
     weir__fs_kind fs_kind;
     bool fixed_sqlite;
     char degraded[WEIR__DEGRADED_TEXT]; // why; empty when not
