@@ -61,9 +61,11 @@ typedef struct note {
     int64_t rowid; // names the row also where its texts are odd
     char *execution_id;
     char *artifact_file; // empty: the folders of the execution
+    bool kept;           // could not be removed: the note stays for the next time
 } note;
 
 typedef struct notes {
+    int64_t after_rowid;
     note items[portion];
     size_t count;
 } notes;
@@ -83,12 +85,14 @@ static int read_notes(weir_tx *tx, void *arg, weir_error *err)
     weir_stmt *stmt = NULL;
     bool row = false;
     bool failed = false;
-    int rc = weir_prepare(
-        tx, "SELECT execution_id, artifact_file, rowid FROM weir_pending_delete ORDER BY rowid LIMIT $1",
-        &stmt, err);
+    int rc = weir_prepare(tx,
+                          "SELECT execution_id, artifact_file, rowid FROM weir_pending_delete WHERE rowid > "
+                          "$1 ORDER BY rowid LIMIT $2",
+                          &stmt, err);
     if (rc != WEIR_OK)
         return rc;
-    weir_bind_int64(stmt, 1, portion);
+    weir_bind_int64(stmt, 1, list->after_rowid);
+    weir_bind_int64(stmt, 2, portion);
     while ((rc = weir_step(stmt, &row, err)) == WEIR_OK && row && list->count < portion) {
         note *const item = &list->items[list->count++];
         item->execution_id = weir__row_text(stmt, 0, "", &failed);
@@ -103,9 +107,11 @@ static int delete_notes(weir_tx *tx, void *arg, weir_error *err)
 {
     const notes *const list = arg;
     int rc = WEIR_OK;
-    for (size_t i = 0; i < list->count && rc == WEIR_OK; i++)
-        rc =
-            weir_exec(tx, err, "DELETE FROM weir_pending_delete WHERE rowid = $1", "i", list->items[i].rowid);
+    for (size_t i = 0; i < list->count && rc == WEIR_OK; i++) {
+        if (!list->items[i].kept)
+            rc = weir_exec(tx, err, "DELETE FROM weir_pending_delete WHERE rowid = $1", "i",
+                           list->items[i].rowid);
+    }
     return rc;
 }
 
@@ -140,19 +146,32 @@ static int remove_noted(weir_runs *runs, const note *item, weir_runs_removed *re
     return rc;
 }
 
-// One portion; *more tells whether there was one.
-static int clean_portion(weir_runs *runs, weir_runs_removed *removed, bool *more, weir_error *err)
+// What cannot be removed must not keep what comes behind it from being removed: *trouble keeps the first such error.
+static void remove_all_noted(weir_runs *runs, notes *list, weir_runs_removed *removed, weir_error *trouble)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        weir_error err = WEIR_ERROR_INIT;
+        list->items[i].kept = remove_noted(runs, &list->items[i], removed, &err) != WEIR_OK;
+        if (list->items[i].kept && trouble->code == WEIR_OK)
+            *trouble = err;
+    }
+}
+
+// One portion, behind *after_rowid; *more tells whether there was one.
+static int clean_portion(weir_runs *runs, int64_t *after_rowid, weir_runs_removed *removed, bool *more,
+                         weir_error *trouble, weir_error *err)
 {
     *more = false;
     notes *const list = calloc(1, sizeof *list);
     if (list == NULL)
         return weir__no_memory(err);
+    list->after_rowid = *after_rowid;
     const weir_read_options reading = {.label = "runs: files to remove"};
     const weir_write_options writing = {.ack = WEIR_ACK_COMMITTED, .label = "runs: files removed"};
     int rc = weir_read(runs->store, read_notes, list, &reading, err);
-    for (size_t i = 0; i < list->count && rc == WEIR_OK; i++)
-        rc = remove_noted(runs, &list->items[i], removed, err);
     if (rc == WEIR_OK && list->count > 0) {
+        remove_all_noted(runs, list, removed, trouble);
+        *after_rowid = list->items[list->count - 1].rowid;
         *more = true;
         rc = weir_write(runs->store, delete_notes, list, &writing, err);
     }
@@ -162,10 +181,16 @@ static int clean_portion(weir_runs *runs, weir_runs_removed *removed, bool *more
 
 int weir__clean_pending(weir_runs *runs, weir_runs_removed *removed, weir_error *err)
 {
+    weir_error trouble = WEIR_ERROR_INIT;
+    int64_t after_rowid = INT64_MIN;
     bool more = true;
     int rc = WEIR_OK;
     while (rc == WEIR_OK && more)
-        rc = clean_portion(runs, removed, &more, err);
+        rc = clean_portion(runs, &after_rowid, removed, &more, &trouble, err);
+    if (rc == WEIR_OK && trouble.code != WEIR_OK) {
+        rc = trouble.code;
+        weir__error_copy(err, &trouble);
+    }
     return rc;
 }
 

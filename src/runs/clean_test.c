@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "runs/clean.h"
 #include "support/storage.h"
 
@@ -229,6 +230,33 @@ static void test_interrupted_removal(void **state)
     assert_string_equal(test_storage_value(&storage, "SELECT count(*) FROM weir_pending_delete"), "0");
 }
 
+// What cannot be removed does not keep what comes after it.
+static void test_what_cannot_be_removed_is_passed_over(void **state)
+{
+    enum { depth = WEIR__FS_DEPTH_MAX + 2 };
+    char path[32 + 2 * depth] = "executions/deep";
+    (void)state;
+    for (size_t i = 0; i <= depth; i++) {
+        const size_t size = strlen(path);
+        snprintf(path + size, sizeof path - size, "/%s", i < depth ? "d" : "x");
+    }
+    test_storage_put(&storage, path, "x", 1);
+    make_execution("good", "failed", 0);
+    test_storage_sql(&storage, "INSERT INTO weir_pending_delete VALUES ('deep', '', 't')");
+    expect_code(weir_runs_delete(storage.runs, "good", NULL, &err), WEIR_TOOBIG, &err);
+    assert_false(has_files("good"));
+    assert_string_equal(
+        test_storage_value(&storage, "SELECT group_concat(execution_id) FROM weir_pending_delete"), "deep");
+    for (size_t i = 0; i < 4; i++) { // now it can
+        (void)remove(test_storage_at(&storage, path));
+        *strrchr(path, '/') = '\0';
+    }
+    test_storage_close(&storage);
+    test_storage_open(&storage, NULL);
+    assert_false(test_storage_has(&storage, "executions/deep"));
+    assert_string_equal(test_storage_value(&storage, "SELECT count(*) FROM weir_pending_delete"), "0");
+}
+
 // A link in an execution's folder is removed, what it leads to is not.
 static void test_links_are_not_followed(void **state)
 {
@@ -402,6 +430,7 @@ int main(void)
         WITH_STORAGE(test_portions_count_steps),
         WITH_STORAGE(test_delete),
         WITH_STORAGE(test_interrupted_removal),
+        WITH_STORAGE(test_what_cannot_be_removed_is_passed_over),
         WITH_STORAGE(test_links_are_not_followed),
         WITH_STORAGE(test_expired_artifacts),
         WITH_STORAGE(test_sweep),
