@@ -384,6 +384,22 @@ static void idle_look(weir__run *run)
 
 // ------------------------------------------------------------------------------------------- the run's end
 
+// The deadline is the script's. When that has ended in time, its exit status counts, and what is over is the waiting
+// for those who hold its output open.
+static void timeout_look(weir__run *run)
+{
+    const uint64_t now_ns = run->engine->now_ns;
+    if (now_ns < run->timeout_ns || run->stop != WEIR__STOP_NONE)
+        return;
+    if (!run->exited) {
+        weir__run_stop(run, WEIR__STOP_TIMEOUT, "Execution timed out");
+        return;
+    }
+    const uint64_t drain_end_ns = weir__deadline_ns(run->timeout_ns, drain_ms * WEIR__NS_PER_MS);
+    if (run->output >= 0 && !run->paused && (output_read(run) <= 0 || now_ns >= drain_end_ns))
+        output_close(run);
+}
+
 static int end_execution(weir__run *run, weir_error *err)
 {
     weir_execution *const execution = &run->execution;
@@ -487,7 +503,7 @@ static uint64_t deadline_ns(const weir__run *run)
     if (run->paused)
         due_ns = earlier(due_ns, now_ns + WEIR__PAUSE_POLL_MS * WEIR__NS_PER_MS);
     if (run->stop == WEIR__STOP_NONE)
-        return earlier(due_ns, run->timeout_ns);
+        return run->exited && run->paused ? due_ns : earlier(due_ns, run->timeout_ns);
     if (!run->killed && !run->group_gone)
         due_ns = earlier(due_ns, run->kill_ns);
     if (run->exited && !run->group_gone)
@@ -501,9 +517,8 @@ void weir__run_advance(weir__run *run)
 {
     if (run->forgotten)
         return;
-    if (run->engine->now_ns >= run->timeout_ns && run->phase == WEIR__PHASE_RUNNING)
-        weir__run_stop(run, WEIR__STOP_TIMEOUT, "Execution timed out");
     if (run->phase == WEIR__PHASE_RUNNING) {
+        timeout_look(run);
         group_look(run);
         drain_stopped(run);
         idle_look(run);

@@ -520,6 +520,22 @@ static void a_timeout_counts_from_the_start(void **state)
     weir_run_detail_free(&detail);
 }
 
+// The child that goes on does not make a script late that ended in time.
+static void who_ended_in_time_is_not_timed_out(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    weir_run_detail detail;
+    open_runs(here, &(weir_runs_config){.wait_for_eof = true});
+    start(here, "echo STEP_START:A; sleep 1000 & echo $! > child; echo last", 1500, id);
+    const pid_t child = (pid_t)number_in(here, "child");
+    finish(here, id, &detail);
+    assert_execution(&detail, "completed:0::1/1");
+    assert_log(here, &detail, detail.steps.items[0].id, "last");
+    assert_int_equal(kill(child, SIGKILL), 0); // was left alone
+    weir_run_detail_free(&detail);
+}
+
 static void a_critical_error_stops_at_once(void **state)
 {
     place *const here = *state;
@@ -1406,6 +1422,7 @@ int main(void)
         TEST(runs_beyond_the_limit_wait_in_order),
         TEST(a_signal_is_a_negative_exit_code),
         TEST(a_timeout_counts_from_the_start),
+        TEST(who_ended_in_time_is_not_timed_out),
         TEST(a_critical_error_stops_at_once),
         TEST(markers_after_a_critical_error_are_lines),
         TEST(a_critical_exit_keeps_its_code),
