@@ -374,7 +374,7 @@ static void free_clean(const weir_save_item *item, clean_copy *copy)
         weir_artifact_free(&copy->artifact);
 }
 
-// These calls promise that the rows are committed when they return.
+// These calls promise that the rows are committed when they return, or when their callback is called.
 static weir_ack committed_at_least(weir_ack ack)
 {
     return ack == WEIR_ACK_APPLIED ? WEIR_ACK_COMMITTED : ack;
@@ -610,7 +610,7 @@ int weir__runs_submit(weir_runs *runs, const weir__save_set *set, weir_done_fn *
     if (rc != WEIR_OK)
         return rc;
     const weir_write_options options = {
-        .ack = runs->ack,
+        .ack = committed_at_least(runs->ack),
         .fail_when_full = true,
         .arg_bytes = set_bytes(owned),
         .release = release_set,
@@ -626,7 +626,7 @@ int weir__runs_save_now(weir_runs *runs, const weir__save_set *set, weir_error *
     if (rc != WEIR_OK)
         return rc;
     const weir_write_options options = {
-        .ack = runs->ack,
+        .ack = committed_at_least(runs->ack),
         .arg_bytes = set_bytes(owned),
         .release = release_set,
         .label = "runs: state of a run",
