@@ -270,7 +270,9 @@ typedef struct weir_runs_config {
     uint32_t max_queued; // runs that may wait, more are refused with WEIR_BUSY (WEIR_RUNS_MAX_QUEUED_DEFAULT)
     uint32_t idle_grace_ms;   // WEIR_RUNS_IDLE_GRACE_MS_DEFAULT
     uint32_t cancel_grace_ms; // WEIR_RUNS_CANCEL_GRACE_MS_DEFAULT
-    weir_ack ack; // level of every save (default DURABLE, or COMMITTED where the policy cannot give that)
+    weir_ack
+        ack; // level of every save (default DURABLE, or COMMITTED where the policy cannot give that; APPLIED
+             // is taken for COMMITTED)
     const char *const
         *redact; // NULL-terminated shell patterns, case ignored, e.g. "*TOKEN*": the value of an environment
                  // variable whose name matches is stored and read as "***" (the script gets it in full)
@@ -304,7 +306,7 @@ typedef struct weir_run_request {
     const char *const *argv; // instead of command: the arguments, NULL-terminated
     const char *working_directory;  // default "."
     const char *const *environment; // "K=V", NULL-terminated; laid over this process's own
-    uint64_t timeout_ms;            // from the script's start (0: none)
+    uint64_t timeout_ms;            // from the script's start to its exit (0: none)
     const char *tags_json;          // an array (NULL: [])
     const char *metadata_json;      // an object (NULL: {})
     const char *user;               // NULL: null in the row
@@ -400,8 +402,8 @@ int weir_runs_save_step(weir_runs *runs, const weir_run_step *step, weir_error *
 // Copies the file at artifact->file_path into the storage folder (temporary name, sync, rename), fills
 // file_path, file_name, file_size, mime_type and `exists`, and saves the row. An artifact that is stored
 // already is not copied again. A missing source is recorded as such (size 0), a directory with metadata.kind
-// "directory"; neither is an error. When the copy fails the row is saved with the source's path and the
-// copy's error is returned.
+// "directory"; neither is an error. This storage's own database is not copied (INVALID). When the copy fails
+// the row is saved with the source's path and the copy's error is returned.
 int weir_runs_save_artifact(weir_runs *runs, weir_artifact *artifact, weir_error *err);
 
 // ------------------------------------------------------------------------------------------------- reading
