@@ -525,6 +525,11 @@ static int find_path(const char *given, char path[PATH_MAX], weir_error *err)
         return weir__error_set(err, WEIR_INVALID, "the path of the database is empty");
     if (size >= PATH_MAX)
         return weir__error_set(err, WEIR_TOOBIG, "the path of the database is too long");
+    if (folder && stat(path, &file) != 0)
+        return weir__error_set(err, WEIR_NOTFOUND,
+                               "%s is a folder without database/stepflow.db: name a database file, or the "
+                               "storage folder of weir run or weir serve",
+                               given);
     return WEIR_OK;
 }
 
