@@ -5,7 +5,8 @@
 // Two threads matter: the engine's, which reads the script and writes the record, and this one, which draws.
 // They meet in a queue (events.h). Signals that mean "stop" are blocked in every thread and read from a
 // signalfd here, so that a Ctrl-C at any moment is an ordinary event: the first asks the engine to cancel the
-// run, the second to kill it, and either way this process stays until the end is recorded.
+// run, the second to kill it, and either way this process stays until the end is recorded. The third gives that
+// up.
 #include <errno.h>
 #include <poll.h>
 #include <pwd.h>
@@ -22,7 +23,7 @@
 #include "cli/show.h"
 
 // Without an event for this long we ask the engine whether the run is still there.
-enum { look_every_ms = 1000, user_size = 256, timeout_max_days = 3650 };
+enum { look_every_ms = 1000, user_size = 256, timeout_max_days = 3650, interrupts_max = 3 };
 
 typedef struct run_values {
     const char *storage, *name, *cwd;
@@ -187,6 +188,12 @@ static int on_signal(running *r, int number, weir_error *err)
     }
     if (r->interrupts++ == 0)
         r->signal_number = number;
+    if (r->interrupts >= interrupts_max) // the end cannot be recorded, on a full disk for example
+        return weir__error_set(
+            err, WEIR_CANCELLED,
+            "gave up waiting for the end of run %s; unless it is recorded by now, the next weir "
+            "run or weir serve on this storage folder records it",
+            r->id);
     weir__show_cancelling(&r->show, r->interrupts);
     const int code = weir_runs_cancel(r->runs, r->id, err);
     return code == WEIR_NOTFOUND ? WEIR_OK : code; // it has just ended
@@ -335,24 +342,24 @@ const weir__command weir__command_run = {
     .operands_min = 1,
     .operands_max = WEIR__OPERANDS_ANY,
     .summary = "run a command here, show its steps as they go, and record everything",
-    .about = "The command's output is searched for markers, one per line:\n"
-             "  STEP_START:Build [duration=60]    a step begins; the one before ends\n"
-             "  STEP_COMPLETE:Build               it is done\n"
-             "  STEP_ERROR:what went wrong        it failed\n"
-             "  ARTIFACT:dist/app.tar:the build   a file to keep\n"
-             "  META:version:1.2.3                a fact about the step, or the run outside of one\n"
-             "Every other line is kept in the step's log. Ctrl-C cancels the command and everything it "
-             "started, a second\n"
-             "one kills it; the record is complete in either case. Other Weir processes may use the storage "
-             "meanwhile.\n"
-             "\n"
-             "With --json each line is an object with \"event\" and \"execution_id\": queued, started, "
-             "changed and ended have\n"
-             "\"execution\"; step_started, step_changed and step_ended have \"step\" too; artifact has "
-             "\"artifact\"; log has\n"
-             "\"lines\"; gap has \"lines\", a number of log lines that were not printed because the reader "
-             "was slow; the last is\n"
-             "summary, with \"storage\", \"execution\", \"steps\" and \"artifacts\".",
+    .about =
+        "The command's output is searched for markers, one per line:\n"
+        "  STEP_START:Build [duration=60]    a step begins; the one before ends\n"
+        "  STEP_COMPLETE:Build               it is done\n"
+        "  STEP_ERROR:what went wrong        it failed\n"
+        "  ARTIFACT:dist/app.tar:the build   a file to keep\n"
+        "  META:version:1.2.3                a fact about the step, or the run outside of one\n"
+        "Every other line is kept in the step's log. Other Weir processes may use the storage meanwhile.\n"
+        "Ctrl-C cancels the command and everything it started, a second one kills it; the record is "
+        "complete\n"
+        "in either case. A third one does not wait for that any longer.\n\n"
+        "With --json each line is an object with \"event\" and \"execution_id\": queued, started, "
+        "changed and ended have\n"
+        "\"execution\"; step_started, step_changed and step_ended have \"step\" too; artifact has "
+        "\"artifact\"; log has\n"
+        "\"lines\"; gap has \"lines\", a number of log lines that were not printed because the reader "
+        "was slow; the last is\n"
+        "summary, with \"storage\", \"execution\", \"steps\" and \"artifacts\".",
     .statuses = "124   it ran into --timeout\n"
                 "126   the command could not be started\n"
                 "127   there is no such command or directory\n"

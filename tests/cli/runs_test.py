@@ -211,10 +211,10 @@ def test_last(place):
                                   (1, "", "weir: there is no last run in PLACE/storage: nothing is recorded there yet\n"))
 
 
-def start_script(place, body, *options):
+def start_script(place, body, *options, **kwargs):
     """Start weir run in another process; return it and the run's id once the script runs."""
     script = place.script("script", body)
-    process = place.start("run", "--json", *options, "--", script)
+    process = place.start("run", "--json", *options, "--", script, **kwargs)
 
     def running():
         if not (place.path / STORAGE).exists():
@@ -329,6 +329,21 @@ def test_cancel_on_full_disk(place):
     code, _, _ = place.finish(process)
     execution = json.loads(place.weir("runs", "show", run, "--json")[1])["execution"]
     return [] if (code, execution["status"]) == (143, "cancelled") else [f"exit code {code}, {execution}"]
+
+
+def test_leave_full_disk(place):
+    """a third signal ends weir run where the end of the run cannot be recorded"""
+    process, run = start_script(place, "echo STEP_START:Wait\necho ready\nexec sleep 600\n", preexec_fn=limit_files)
+    wait_for(lambda: "ready" in place.weir("runs", "logs", run)[1], "the script's first line")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    wait_for(lambda: process.poll() is not None or process.send_signal(signal.SIGINT), "the end of weir run")
+    code, _, err = place.finish(process)
+    problems = [] if code == 1 and f"weir: gave up waiting for the end of run {run}; " in err else [f"{code}, {err}"]
+    place.weir("run", "--", "true")
+    execution = json.loads(place.weir("runs", "show", run, "--json")[1])["execution"]
+    if execution["status"] != "failed":
+        problems.append(f"the next run left {execution}")
+    return problems
 
 
 def age(place, days):
@@ -493,7 +508,10 @@ def test_stats(place):
     code, out, err = place.weir("stats", "text")
     if code != 1 or out or not err.startswith("weir: "):
         problems.append(f"a text file: exit code {code}, {out}{err}")
-    return problems
+    (place.path / "folder").mkdir()
+    return problems + place.check(["stats", "folder"],
+                                  (1, "", "weir: folder is a folder without database/stepflow.db: name a database file, "
+                                          "or the storage folder of weir run or weir serve\n"))
 
 
 def test_stats_log(place):
@@ -524,5 +542,6 @@ if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
                                test_signals, test_reader_goes_away, test_full_disk, test_cancel_on_full_disk,
+                               test_leave_full_disk,
                                test_cleanup, test_repair, test_storage, test_storage_that_cannot_be, test_beside_serve, test_serve_flags,
                                test_hostile_names, test_stats, test_stats_log]))
