@@ -16,6 +16,13 @@
 #include "base/error.h"
 #include "store/store.h"
 
+// Of weir__waiter.done. Who is not asleep yet needs no system call to be woken.
+enum {
+    AWAKE = 0,
+    DONE = 1,
+    ASLEEP = 2,
+};
+
 typedef struct wake_tree {
     weir__waiter *root;
     weir__waiter *parent; // gets the next child
@@ -44,14 +51,17 @@ static void wake(weir__waiter *waiter)
 {
     if (!waiter)
         return;
-    atomic_store_explicit(&waiter->done, 1, memory_order_release);
-    syscall(SYS_futex, &waiter->done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    if (atomic_exchange_explicit(&waiter->done, DONE, memory_order_acq_rel) == ASLEEP)
+        syscall(SYS_futex, &waiter->done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
 int weir__waiter_wait(weir__waiter *waiter)
 {
-    while (!atomic_load_explicit(&waiter->done, memory_order_acquire))
-        syscall(SYS_futex, &waiter->done, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    uint32_t awake = AWAKE;
+    atomic_compare_exchange_strong_explicit(&waiter->done, &awake, ASLEEP, memory_order_acq_rel,
+                                            memory_order_acquire);
+    while (atomic_load_explicit(&waiter->done, memory_order_acquire) != DONE)
+        syscall(SYS_futex, &waiter->done, FUTEX_WAIT_PRIVATE, ASLEEP, NULL, NULL, 0);
     wake(waiter->wake[0]);
     wake(waiter->wake[1]);
     return waiter->code;

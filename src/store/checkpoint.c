@@ -272,8 +272,8 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
     report->writer_ns += weir__clock_now_ns(store->clock) - taken_ns;
     pthread_mutex_lock(&queue->lock);
     weir__turn_give(store);
-    if (queue->writer_asleep && queue->jobs.size)
-        pthread_cond_signal(&queue->work);
+    if (queue->jobs.size > 0)
+        weir__queue_wake_writer(queue);
     pthread_mutex_unlock(&queue->lock);
     return code;
 }
@@ -370,6 +370,14 @@ static int insist(weir_store *store, const attempt *how, weir_checkpoint_report 
     }
 }
 
+// Whether so few frames are left that moving them beside commits first would only cost two more syncs.
+static bool is_nearly_done(weir_store *store)
+{
+    weir_wal_index index;
+    return weir__store_sample(store, &index) && index.n_backfill <= index.mx_frame &&
+           index.mx_frame - index.n_backfill <= RESTART_FRAMES_MAX;
+}
+
 static int run(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
     weir__checkpointer *checkpointer = &store->checkpointer;
@@ -381,7 +389,8 @@ static int run(weir_store *store, const attempt *how, weir_checkpoint_report *re
     int code = check_fence(store, err);
     if (code != WEIR_OK)
         return code;
-    code = passive(store, report, &why); // most of it beside commits
+    if (how->mode == WEIR_CHECKPOINT_PASSIVE || !is_nearly_done(store))
+        code = passive(store, report, &why); // most of it beside commits
     if (code == WEIR_OK && how->mode != WEIR_CHECKPOINT_PASSIVE)
         code = insist(store, how, report, &why);
     report->time_ns = weir__clock_now_ns(store->clock) - start_ns;

@@ -46,7 +46,11 @@ void weir__jobs_append(weir__job_list *list, weir__job_list *rest)
 void weir__queue_init(weir_store *store)
 {
     weir__queue *queue = &store->queue;
-    pthread_mutex_init(&queue->lock, NULL);
+    pthread_mutexattr_t spins_first; // it is held for a few instructions only
+    pthread_mutexattr_init(&spins_first);
+    pthread_mutexattr_settype(&spins_first, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(&queue->lock, &spins_first);
+    pthread_mutexattr_destroy(&spins_first);
     weir__cond_init(&queue->room);
     weir__cond_init(&queue->turn);
     weir__cond_init(&queue->work);
@@ -96,8 +100,7 @@ void weir__turn_ask(weir_store *store, weir__turn_wait *wait)
     }
     *queue->turn_last = wait;
     queue->turn_last = &wait->next;
-    if (queue->writer_asleep) // a lingering group is committed when somebody wants the turn
-        pthread_cond_signal(&queue->work);
+    weir__queue_wake_writer(queue); // a lingering group is committed when somebody wants the turn
 }
 
 int weir__turn_take(weir_store *store, uint64_t deadline_ns)
@@ -268,8 +271,7 @@ static int submit(weir_store *store, const weir__job *template, bool fail_when_f
     weir__jobs_push(&queue->jobs, job);
     if (queue->jobs.size > queue->jobs_peak)
         queue->jobs_peak = queue->jobs.size;
-    if (queue->writer_asleep)
-        pthread_cond_signal(&queue->work);
+    weir__queue_wake_writer(queue);
     if (job->deadline_ns < queue->pause_until_ns) {
         queue->pause_until_ns = job->deadline_ns;
         pthread_cond_broadcast(&queue->work);

@@ -325,6 +325,15 @@ void weir__turn_give(weir_store *store);
 void weir__turn_ask(weir_store *store, weir__turn_wait *wait);
 // Frees or keeps ended jobs, and lets those in who wait for room. Takes queue.lock.
 void weir__queue_recycle(weir_store *store, weir__job_list *ended);
+// With queue.lock: wakes the writer's thread, once for each time that it went to sleep.
+static inline void weir__queue_wake_writer(weir__queue *queue)
+{
+    if (!queue->writer_asleep)
+        return;
+    queue->writer_asleep = false;
+    pthread_cond_signal(&queue->work);
+}
+
 // Puts a copy of `job` into the queue and wakes the writer; waits for room unless fail_when_full.
 int weir__queue_submit(weir_store *store, const weir__job *job, bool fail_when_full, weir_error *err);
 // The same, except that a caller that writes alone gets the turn instead (*mine): its job is the writer's

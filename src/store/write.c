@@ -90,8 +90,8 @@ static void give_turn(weir_store *store)
     weir__queue *queue = &store->queue;
     pthread_mutex_lock(&queue->lock);
     weir__turn_give(store);
-    if (queue->writer_asleep && queue->jobs.size > 0)
-        pthread_cond_signal(&queue->work);
+    if (queue->jobs.size > 0)
+        weir__queue_wake_writer(queue);
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -205,8 +205,7 @@ int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool for_read, w
         queue->flush_seq = target;
     queue->flush_first = &flush;
     queue->flushers++;
-    if (queue->writer_asleep)
-        pthread_cond_signal(&queue->work);
+    weir__queue_wake_writer(queue);
     int code = flush_wait(store, &flush, deadline_ns, err);
     flush_unlink(queue, &flush);
     if (code == WEIR_OK && !for_read && store->config.durability == WEIR_DURABILITY_INTERVAL) {
@@ -227,9 +226,10 @@ int weir__writer_flush(weir_store *store, uint64_t deadline_ns, bool for_read, w
 static void sleep_until_jobs(weir_store *store)
 {
     weir__queue *queue = &store->queue;
-    queue->writer_asleep = true;
-    while (queue->jobs.size == 0 && !queue->stop)
+    while (queue->jobs.size == 0 && !queue->stop) {
+        queue->writer_asleep = true;
         weir__cond_wait_until(store->clock, &queue->work, &queue->lock, WEIR__FOREVER);
+    }
     queue->writer_asleep = false;
 }
 

@@ -859,11 +859,12 @@ static bool linger(weir_store *store)
         writer->linger_until_ns =
             weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
     pthread_mutex_lock(&queue->lock);
-    queue->writer_asleep = true;
     while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first &&
            queue->flush_seq <= queue->committed_seq &&
-           weir__clock_now_ns(store->clock) < writer->linger_until_ns)
+           weir__clock_now_ns(store->clock) < writer->linger_until_ns) {
+        queue->writer_asleep = true;
         weir__cond_wait_until(store->clock, &queue->work, &queue->lock, writer->linger_until_ns);
+    }
     queue->writer_asleep = false;
     const bool more = queue->jobs.size > 0 && !queue->turn_first && queue->flush_seq <= queue->committed_seq;
     pthread_mutex_unlock(&queue->lock);
