@@ -13,7 +13,8 @@
 // then nobody is left who could end them. Otherwise they stay as they are.
 //
 // A script's process group is found by its leader (pid, start time, boot id) or, when that has ended and left
-// children, by the environment variable with the run's id that every process of it inherits. A group of which
+// children, or was started but not recorded any more, by the environment variable with the run's id that every
+// process of it inherits. A group of which
 // neither can be shown is left alone.
 #include <ctype.h>
 #include <dirent.h>
@@ -34,7 +35,10 @@
 
 static const char interrupted[] = "interrupted by server restart";
 
-enum { environ_bytes_max = 256 * 1024 };
+enum {
+    environ_bytes_max = 256 * 1024,
+    unrecorded_max = 100, // runs without a script that are looked for; those that began are the oldest ones
+};
 
 // ----------------------------------------------------------------------------------------- other processes
 
@@ -85,12 +89,9 @@ typedef struct group_search {
     const char *variable;
 } group_search;
 
-// False when the process belongs to the group and has the run's variable.
-static bool is_not_of_run(pid_t pid, void *context)
+// Whether a process was started with a variable, "NAME=VALUE".
+static bool has_variable(pid_t pid, const char *variable)
 {
-    const group_search *const search = context;
-    if (getpgid(pid) != search->pgid)
-        return true;
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -100,11 +101,40 @@ static bool is_not_of_run(pid_t pid, void *context)
         got = read(fd, data + size, environ_bytes_max - size);
         size += got > 0 ? (size_t)got : 0;
     }
-    const bool found = size > 0 && memmem(data, size, search->variable, strlen(search->variable) + 1) != NULL;
+    const bool found = size > 0 && memmem(data, size, variable, strlen(variable) + 1) != NULL;
     free(data);
     if (fd >= 0)
         (void)close(fd);
-    return !found;
+    return found;
+}
+
+// False when the process belongs to the group and has the run's variable.
+static bool is_not_of_run(pid_t pid, void *context)
+{
+    const group_search *const search = context;
+    return getpgid(pid) != search->pgid || !has_variable(pid, search->variable);
+}
+
+// False when the process leads a session and has the run's variable; then it is search->pgid.
+static bool is_no_script_of_run(pid_t pid, void *context)
+{
+    group_search *const search = context;
+    if (getsid(pid) != pid || !has_variable(pid, search->variable))
+        return true;
+    search->pgid = pid;
+    return false;
+}
+
+// The group of a script whose start its engine did not live to record; 0: there is none.
+static pid_t unrecorded_group(const weir__run_record *record)
+{
+    weir__text variable = {0};
+    weir__text_printf(&variable, "WEIR_EXECUTION_ID=%s", record->execution_id);
+    group_search search = {.pgid = 0, .variable = weir__text_string(&variable)};
+    if (!variable.failed)
+        (void)each_process(is_no_script_of_run, &search);
+    weir__text_free(&variable);
+    return search.pgid;
 }
 
 static bool group_is_of_run(const weir__run_record *record)
@@ -284,6 +314,7 @@ int weir__engine_settle(weir_runs *runs, weir_error *err)
     int rc = weir__runs_read_records(runs, &records, &count, err);
     if (rc != WEIR_OK || count == 0)
         goto out;
+    size_t unrecorded_left = unrecorded_max;
     groups left = {.pgids = calloc(count, sizeof *left.pgids)};
     if (left.pgids == NULL) {
         rc = weir__no_memory(err);
@@ -294,7 +325,13 @@ int weir__engine_settle(weir_runs *runs, weir_error *err)
         if (engine_lives(runs, record)) {
             // Not ours: an empty id marks it as settled.
             records[i].execution_id[0] = '\0';
-        } else if (group_is_of_run(record)) {
+            continue;
+        }
+        if (record->script_pid == 0 && unrecorded_left > 0) {
+            unrecorded_left--;
+            records[i].script_pid = unrecorded_group(record);
+        }
+        if (group_is_of_run(record)) {
             (void)kill(-(pid_t)record->script_pid, SIGTERM);
             (void)kill(-(pid_t)record->script_pid, SIGCONT);
             left.pgids[left.count++] = (pid_t)record->script_pid;

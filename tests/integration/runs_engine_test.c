@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "base/text.h"
 #include "runs/engine.h"
+#include "runs/spawn.h"
 #include "support/peer.h"
 #include "weir/runs.h"
 
@@ -1362,7 +1363,7 @@ static void zombies_do_not_make_a_cancel_wait(void **state)
 }
 
 // A running row whose engine is a process that nobody can see.
-static void save_run_of(place *here, const weir__process_id *engine)
+static void save_run_of(place *here, const weir__process_id *engine, char id[WEIR_ID_SIZE])
 {
     weir_execution execution;
     weir_error err = WEIR_ERROR_INIT;
@@ -1376,12 +1377,48 @@ static void save_run_of(place *here, const weir__process_id *engine)
                                      .engine_boot_id = boot_id};
     const weir__save_set set = {.execution = &execution, .record = &record};
     expect_ok(weir__runs_save_now(here->runs, &set, &err), &err);
+    (void)snprintf(id, WEIR_ID_SIZE, "%s", execution.id);
     weir_execution_free(&execution);
+}
+
+// As an engine that died between the start and its commit leaves it.
+static void a_script_whose_start_was_not_recorded_is_found(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    char variable[64];
+    weir_run_detail detail;
+    weir__process_id engine;
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir__process_self(&engine, &err), &err);
+    engine.start_ticks++;
+    open_runs(here, &(weir_runs_config){.no_engine = true});
+    save_run_of(here, &engine, id);
+    close_runs(here);
+    (void)snprintf(variable, sizeof variable, "WEIR_EXECUTION_ID=%s", id);
+    const weir__spawn_request request = {
+        .argv = (const char *const[]){"/bin/sleep", "1000", NULL},
+        .environment = (const char *const[]){variable, NULL},
+        .working_directory = "/",
+    };
+    weir__spawned script;
+    expect_ok(weir__spawn(&request, &script, &err), &err);
+    open_runs(here, NULL);
+    const bool vanished = vanishes(script.pid);
+    (void)kill(script.pid, SIGKILL);
+    assert_int_equal(waitpid(script.pid, NULL, 0), script.pid);
+    assert_true(vanished);
+    close(script.pidfd);
+    close(script.output);
+    newest(here, &detail);
+    assert_execution(&detail, "failed::interrupted by server restart:0/0");
+    weir_run_detail_free(&detail);
 }
 
 static void an_engine_of_another_namespace_lives_as_long_as_its_claim(void **state)
 {
     place *const here = *state;
+    char id[WEIR_ID_SIZE];
     weir_run_detail detail;
     weir__process_id engine;
     weir_error err = WEIR_ERROR_INIT;
@@ -1389,7 +1426,7 @@ static void an_engine_of_another_namespace_lives_as_long_as_its_claim(void **sta
     expect_ok(weir__process_self(&engine, &err), &err);
     engine.start_ticks++; // no process that can be seen
     open_runs(here, &(weir_runs_config){.no_engine = true});
-    save_run_of(here, &engine);
+    save_run_of(here, &engine, id);
     expect_ok(weir__engine_claim(here->runs, &engine, &claim, &err), &err);
     close_runs(here);
     open_runs(here, NULL);
@@ -1455,6 +1492,7 @@ int main(void)
         TEST(an_endless_timeout_is_none),
         TEST(a_start_that_cannot_be_recorded_is_undone),
         TEST(zombies_do_not_make_a_cancel_wait),
+        TEST(a_script_whose_start_was_not_recorded_is_found),
         TEST(an_engine_of_another_namespace_lives_as_long_as_its_claim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
