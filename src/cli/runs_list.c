@@ -74,7 +74,7 @@ static void print_table(weir__screen *screen, const weir_execution_list *list)
                                       {"STATUS", WEIR__COLUMN_LEFT},
                                       {"NAME", WEIR__COLUMN_ELASTIC},
                                       {"STEPS", WEIR__COLUMN_RIGHT},
-                                      {"STARTED", WEIR__COLUMN_ELASTIC},
+                                      {"STARTED", WEIR__COLUMN_SPARE},
                                       {"DURATION", WEIR__COLUMN_RIGHT}});
     for (size_t i = 0; i < list->count; i++)
         add_row(&table, screen, &list->items[i]);

@@ -2,9 +2,11 @@
 //
 // Cells are kept as they came; widths are found when the table is printed, because only the screen knows how
 // a character will be shown. Shrinking takes one column of screen at a time from the widest elastic column,
-// so that narrow ones stay whole.
+// so that narrow ones stay whole. Spare columns go first: as a whole, from the right, where the others would not
+// fit even when they are cut.
 #include "cli/table.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #include "cli/visible.h"
 
 enum { gap = 2, cells_first = 64 };
+
+#define LEFT_OUT SIZE_MAX // instead of a width
 
 void weir__table_init(weir__table *table, size_t columns_count, const weir__column *columns)
 {
@@ -62,6 +66,23 @@ static size_t columns_of(const char *string, const weir__screen *screen)
     return weir__visible_columns(string, strlen(string), screen->unicode);
 }
 
+// Leaves spare columns out while the rest does not fit, however it is cut. Returns the sum of what stays.
+static size_t leave_out(const weir__table *table, size_t columns, size_t *widths, size_t sum)
+{
+    size_t least = sum;
+    for (size_t c = 0; c < table->columns_count; c++)
+        if ((table->columns[c].flags & WEIR__COLUMN_ELASTIC) != 0 && widths[c] > WEIR__TABLE_ELASTIC_MIN)
+            least -= widths[c] - WEIR__TABLE_ELASTIC_MIN;
+    for (size_t c = table->columns_count; c-- > 1 && least > columns;) {
+        if ((table->columns[c].flags & WEIR__COLUMN_SPARE) == 0)
+            continue;
+        least -= widths[c] + gap;
+        sum -= widths[c] + gap;
+        widths[c] = LEFT_OUT;
+    }
+    return sum;
+}
+
 // The screen columns that each of the table's columns gets.
 static void measure(const weir__table *table, const weir__screen *screen, size_t *widths)
 {
@@ -74,6 +95,7 @@ static void measure(const weir__table *table, const weir__screen *screen, size_t
         }
         sum += widths[c];
     }
+    sum = leave_out(table, screen->columns, widths, sum);
     while (sum > screen->columns) {
         size_t widest = table->columns_count;
         for (size_t c = 0; c < table->columns_count; c++) {
@@ -98,6 +120,8 @@ static void pad(weir__screen *screen, size_t columns)
 // ends in blanks.
 static void print_cell(weir__screen *screen, const weir__cell *cell, size_t width, bool right, size_t *owed)
 {
+    if (width == LEFT_OUT)
+        return;
     const size_t needed = columns_of(cell->text, screen);
     const size_t rest = needed < width ? width - needed : 0;
     if (needed == 0) {

@@ -25,6 +25,7 @@ typedef enum weir__column_flags {
     WEIR__COLUMN_LEFT = 0,
     WEIR__COLUMN_RIGHT = 1,   // numbers
     WEIR__COLUMN_ELASTIC = 2, // may be cut
+    WEIR__COLUMN_SPARE = 4,   // left out where the others need its place
 } weir__column_flags;
 
 typedef struct weir__column {

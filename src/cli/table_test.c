@@ -58,6 +58,34 @@ static void test_narrower_than_possible(void **state)
           "77                3\n");
 }
 
+static void test_spare_columns_go_first(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t columns;
+        const char *wanted;
+    } cases[] = {
+        {22, "NAME    STARTED  STEPS\na lon~  12:00       12\n"},
+        {21, "NAME         STEPS\na long name     12\n"},
+        {17, "NAME        STEPS\na long na~     12\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weir__screen screen = {.fd = -1, .columns = cases[i].columns};
+        weir__table table;
+        weir__table_init(&table, 3,
+                         (weir__column[]){{"NAME", WEIR__COLUMN_ELASTIC},
+                                          {"STARTED", WEIR__COLUMN_SPARE},
+                                          {"STEPS", WEIR__COLUMN_RIGHT}});
+        weir__table_cell(&table, WEIR__STYLE_PLAIN, "%s", "a long name");
+        weir__table_cell(&table, WEIR__STYLE_PLAIN, "%s", "12:00");
+        weir__table_cell(&table, WEIR__STYLE_PLAIN, "%d", 12);
+        weir__table_print(&table, &screen);
+        assert_string_equal(weir__text_string(&screen.text), cases[i].wanted);
+        weir__table_fini(&table);
+        weir__screen_fini(&screen);
+    }
+}
+
 static void test_colour(void **state)
 {
     (void)state;
@@ -73,6 +101,7 @@ int main(void)
         cmocka_unit_test(test_whole),
         cmocka_unit_test(test_cut),
         cmocka_unit_test(test_narrower_than_possible),
+        cmocka_unit_test(test_spare_columns_go_first),
         cmocka_unit_test(test_colour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -310,11 +310,11 @@ def test_tables(place):
     name = "a long name " * 10
     place.weir("run", "--name", name, "--", "true")
     problems = []
-    for columns in (60, 80, 200):
+    for columns in (50, 60, 80, 200):
         terminal = Terminal(place, ["runs", "list"], columns=columns)
         terminal.finish()
         lines = [line for line in terminal.screen.lines() if line]
-        if len(lines) != 2 or (columns == 200) != (name.strip() in lines[1]):
+        if len(lines) != 2 or any(len(line) > columns for line in lines) or (columns == 200) != (name.strip() in lines[1]):
             problems.append(f"at {columns} columns: {lines}")
     return problems
 
