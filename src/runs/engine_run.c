@@ -560,7 +560,7 @@ static int take_command(const weir_run_request *request, weir__run *run, weir_er
     int rc = take_words(request, run, &argc, err);
     if (rc != WEIR_OK)
         return rc;
-    if (argc == 0)
+    if (argc == 0 || run->argv[0][0] == '\0')
         return weir__error_set(err, WEIR_INVALID,
                                "there is no command to run: give a program and its arguments");
     weir__text joined = {0};

@@ -106,6 +106,7 @@ def wrong_bodies_are_refused_by_name():
             ("{}", "Command is required"), ('{"command": ""}', "Command is required"),
             ('{"command": "  "}', "Command is required"), ('{"command": []}', "Command is required"),
             ('{"command": null}', "Command is required"),
+            ('{"command": [""]}', "there is no command to run: give a program and its arguments"),
             ('{"command": 7}', "command must be"), ('{"command": ["a", 7]}', "command must be"),
             ('{"command": "a", "command": "b"}', "duplicate"), ('{"command": "a\\u0000b"}', "Invalid JSON"),
             (b'{"command": "\xff"}', "Invalid JSON"), (b'{"command": "a\0b"}', "Invalid JSON"),
