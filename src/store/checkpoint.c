@@ -461,8 +461,10 @@ static void run_by_itself(weir_store *store, weir_checkpoint_mode mode, uint64_t
                          .deadline_ns = weir__clock_now_ns(store->clock) + gap_ns + WEIR__NS_PER_S,
                          .once = true};
     const int code = run(store, &how, &report, &err);
-    if (code != WEIR_OK && code != WEIR_FENCED) // that one has been told
+    if (code != WEIR_OK && code != WEIR_FENCED &&
+        code != store->checkpointer.logged) // that one has been told
         weir__log(WEIR__LOG_WARNING, "checkpoint: %s", err.text);
+    store->checkpointer.logged = code;
 }
 
 // A short log is overwritten where it lies, which the disk syncs faster than a file that grows: so it starts over

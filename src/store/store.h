@@ -229,6 +229,7 @@ typedef struct weir__checkpointer {
     weir_tx *pin;           // the reader that keeps the log from restarting
     uint64_t busy_until_ns; // how long SQLite may wait for locks in a checkpoint
     bool not_pinned;        // the pin could not be proved: nothing was moved
+    int logged;             // what our own checkpoints have failed with since the last that did not
 
     pthread_mutex_t wake_lock; // leaf lock: guards wake, stop and the report below
     pthread_cond_t wake;

@@ -339,6 +339,8 @@ def test_leave_full_disk(place):
     wait_for(lambda: process.poll() is not None or process.send_signal(signal.SIGINT), "the end of weir run")
     code, _, err = place.finish(process)
     problems = [] if code == 1 and f"weir: gave up waiting for the end of run {run}; " in err else [f"{code}, {err}"]
+    if err.count(" checkpoint: ") > 1:
+        problems.append(f"each failing checkpoint is told again: {err}")
     place.weir("run", "--", "true")
     execution = json.loads(place.weir("runs", "show", run, "--json")[1])["execution"]
     if execution["status"] != "failed":
