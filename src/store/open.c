@@ -383,6 +383,12 @@ static int choose_journal(weir_store *store, weir_tx *conn, weir_error *err)
 {
     char mode[16];
     int code = weir__conn_pragma_text(conn, "PRAGMA journal_mode", mode, sizeof mode, err);
+    if (code == WEIR_DENIED && store->config.read_only)
+        return weir__error_set(
+            err, WEIR_DENIED,
+            "%s: nobody has it open, and user %u may not create the -shm file beside it that "
+            "readers need too: look while its program runs, or as its owner",
+            conn->path, (unsigned)geteuid());
     if (code != WEIR_OK)
         return code;
     if (store->memory) {

@@ -459,6 +459,8 @@ static void someone_elses_files(void **state)
     assert_int_equal(chmod(place.directory, 0755), 0);
     become(NOBODY);
     expect_refused(place.database, NULL, WEIR_DENIED); // no log can be made here
+    expect_refused_with(place.database, &(weir_config){.read_only = true}, NULL, WEIR_DENIED,
+                        "may not create the -shm file beside it");
     become(0);
     assert_int_equal(chmod(place.directory, 0700), 0);
     become(NOBODY);
