@@ -29,6 +29,7 @@
 // is fenced.
 #include "store/store.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +37,10 @@
 #include "base/error.h"
 
 enum {
-    CAREFUL_CHUNKS = 16, // chunks run with a savepoint per job after one failed
-    FAULTS_MAX = 16,     // jobs of a group that end alone because of a fault, before it ends all of them
+    GATHER_NS_MAX = 1000 * 1000, // a group takes no more jobs in after this
+    GATHER_WAIT_NS = 50 * 1000,  // longest wait for the next one
+    CAREFUL_CHUNKS = 16,         // chunks run with a savepoint per job after one failed
+    FAULTS_MAX = 16, // jobs of a group that end alone because of a fault, before it ends all of them
 };
 
 static const char *const STATE_NAMES[WEIR__WRITER_STATES] = {"idle",       "beginning", "running",
@@ -871,10 +874,37 @@ static bool linger(weir_store *store)
     return more;
 }
 
+// Whether jobs that came since the group was taken should join it. Clients with many writes under way send the next
+// ones as soon as they are told of the last: they are waited for, for a moment, and run meanwhile, so that one sync
+// serves all. Threads that wait for each write are not: they come back by themselves while the commit waits for the disk.
+static bool gather(weir_store *store, uint64_t start_ns)
+{
+    weir__queue *queue = &store->queue;
+    const weir__writer *writer = &store->writer;
+    const size_t last = atomic_load_explicit(&writer->group_size_last, memory_order_relaxed);
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    if (last <= 1 || writer->runs_applied || writer->group.first->waiter ||
+        writer->group.size >= group_jobs_most(store) || now_ns - start_ns > GATHER_NS_MAX)
+        return false;
+    const bool wait = writer->group.size < last - last / 4;
+    pthread_mutex_lock(&queue->lock);
+    while (wait && queue->jobs.size == 0 && !queue->stop && !queue->turn_first) {
+        queue->writer_asleep = true;
+        if (weir__cond_wait_until(store->clock, &queue->work, &queue->lock, now_ns + GATHER_WAIT_NS) ==
+            ETIMEDOUT)
+            break;
+    }
+    queue->writer_asleep = false;
+    const bool more = queue->jobs.size > 0 && !queue->turn_first;
+    pthread_mutex_unlock(&queue->lock);
+    return more;
+}
+
 void weir__writer_run_group(weir_store *store)
 {
     weir__writer *writer = &store->writer;
     writer->linger_until_ns = 0;
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
     writer->faults_left = FAULTS_MAX;
     if (writer->group.size == 0) // all of them were dropped while the turn was waited for
         note_progress(store);
@@ -883,6 +913,10 @@ void weir__writer_run_group(weir_store *store)
             continue;
         report_applied(store);
         if (writer->group.size > 0 && linger(store)) {
+            weir__writer_take_jobs(store);
+            continue;
+        }
+        if (writer->group.size > 0 && gather(store, start_ns)) {
             weir__writer_take_jobs(store);
             continue;
         }
