@@ -61,6 +61,20 @@ bool weir__is_sync_failure(int sqlite_code)
     return sqlite_code == SQLITE_IOERR_FSYNC || sqlite_code == SQLITE_IOERR_DIR_FSYNC;
 }
 
+int weir__conn_sync_database(weir_tx *conn, weir_error *err)
+{
+    sqlite3_file *file = NULL;
+    int rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (rc == SQLITE_OK && file && file->pMethods)
+        rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    if (rc == SQLITE_OK)
+        return WEIR_OK;
+    weir__error_set(err, WEIR_IO, "cannot sync %s: %s", conn->path, sqlite3_errstr(rc));
+    if (err)
+        err->sqlite_code = SQLITE_IOERR_FSYNC;
+    return WEIR_IO;
+}
+
 // SQLite spells out "interrupted" for a read that we stopped; the sentence must name the deadline and the SQL
 // instead.
 static int expired_error(weir_tx *conn, weir_error *err)

@@ -124,6 +124,10 @@ void weir__conn_sql(weir_tx *conn, char *out, size_t size);
 int weir__sqlite_code(int sqlite_code);
 // Whether it says that a file or a directory could not be synced: no second sync may follow (weir__writer_fence).
 bool weir__is_sync_failure(int sqlite_code);
+
+// Syncs the database file through SQLite's own file object: closing a descriptor of ours would drop this process's
+// locks. On the connection's thread. WEIR_IO with SQLITE_IOERR_FSYNC when it failed.
+int weir__conn_sync_database(weir_tx *conn, weir_error *err);
 int weir__conn_error(weir_tx *conn, int sqlite_code, const char *what, weir_error *err);
 
 #endif

@@ -65,26 +65,13 @@ static int sync_log(weir_store *store, weir_error *err)
     return WEIR_OK;
 }
 
-// The database file, through SQLite's own file object: closing a descriptor of ours would drop this process's
-// locks.
-static int sync_database(weir_store *store, weir_error *err)
-{
-    sqlite3_file *file = NULL;
-    int rc = sqlite3_file_control(store->writer.conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-    if (rc == SQLITE_OK && file && file->pMethods)
-        rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
-    if (rc != SQLITE_OK)
-        return weir__error_set(err, WEIR_IO, "cannot sync %s: %s", store->path, sqlite3_errstr(rc));
-    return WEIR_OK;
-}
-
 // The writer's turn, so that nobody uses its file object meanwhile.
 static int sync_database_in_turn(weir_store *store, weir_error *err)
 {
     pthread_mutex_lock(&store->queue.lock);
     weir__turn_take(store, WEIR__FOREVER);
     pthread_mutex_unlock(&store->queue.lock);
-    const int code = sync_database(store, err);
+    const int code = weir__conn_sync_database(store->writer.conn, err);
     pthread_mutex_lock(&store->queue.lock);
     weir__turn_give(store);
     pthread_mutex_unlock(&store->queue.lock);
