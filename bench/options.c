@@ -12,7 +12,7 @@
 enum {
     SYNC_DELAY_US_MAX = 1000 * 1000,
     ROUNDS_DEFAULT = 3,
-    TEXT_BYTES_DEFAULT = 22,
+    TEXT_BYTES_DEFAULT = 100, // as db_bench of LevelDB and its kin write
 };
 
 #define SECONDS_DEFAULT 0.8
@@ -60,7 +60,7 @@ void weir__bench_help(FILE *out)
           "      --rounds N          rounds, of which the medians are shown (default: 3)\n"
           "      --rows A,B,...      only these rows of the table below\n"
           "      --text-bytes N      the text that is written with each number, 1 to 2000\n"
-          "                          (default: 22); short rows show our own cost best\n"
+          "                          (default: 100); short rows show our own cost best\n"
           "      --json              JSON for machines\n"
           "  -h, --help              this text\n\n"
           "Rows:\n",
