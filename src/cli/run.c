@@ -273,13 +273,27 @@ static int exit_status(const running *r, const weir_execution *execution)
     return code <= status_max ? (int)code : status_max;
 }
 
-static int summary(running *r, int *status, weir_error *err)
+// What most often is behind it when a command cannot be started; NULL: nothing to say.
+static const char *start_hint(int error, const weir__operands *operands)
+{
+    const char *const program = operands->items[0];
+    if (error == ENOENT && operands->count == 1 && strchr(program, ' ') != NULL)
+        return "the quotes make it one word: leave them out, or run it with sh -c";
+    if (error == EACCES && strchr(program, '/') != NULL)
+        return "if it is a script, make it executable with chmod +x, or run it with sh";
+    return error == ENOEXEC ? "if it is a script, its first line must be #!/bin/sh or the like" : NULL;
+}
+
+static int summary(running *r, const weir__operands *operands, int *status, weir_error *err)
 {
     weir_run_detail detail = {0};
     const int code = weir_runs_get_detail(r->runs, r->id, &detail, err);
     if (code == WEIR_OK) {
         weir__show_summary(&r->show, &detail, weir_runs_storage_path(r->runs));
         *status = exit_status(r, &detail.execution);
+        const char *const hint = start_hint(weir__start_errno(&detail.execution), operands);
+        if (hint != NULL && r->show.mode != WEIR__SHOW_JSON)
+            weir__screen_printf(&r->cli->out, "  %s\n", hint);
     }
     weir_run_detail_free(&detail);
     return code;
@@ -319,7 +333,7 @@ static int run(weir__cli *cli, const weir__command *command, void *values, const
         code = watch(&r, &err);
     if (code == WEIR_OK) {
         read_events(&r);
-        code = summary(&r, &status, &err);
+        code = summary(&r, operands, &status, &err);
     }
     if (code != WEIR_OK)
         weir__show_erase(&r.show);

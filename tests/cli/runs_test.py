@@ -301,6 +301,21 @@ def test_reader_goes_away(place):
     return problems + ([] if len(lines) == 8 else [f"{len(lines)} lines are recorded"])
 
 
+def test_start_hints(place):
+    """a command that cannot be started for the usual reasons comes with what to do"""
+    problems = []
+    (place.path / "plain").write_text("#!/bin/sh\n", encoding="utf-8")
+    (place.path / "headless").write_text("true\n", encoding="utf-8")
+    (place.path / "headless").chmod(0o755)
+    for command, wanted_code, hint in (("./plain", 126, "chmod +x"), ("./headless", 126, "#!/bin/sh"),
+                                       ("echo two words", 127, "leave them out"), ("nothing-of-this-name", 127, None)):
+        code, out, err = place.weir("run", "--", command)
+        hinted = hint in out.splitlines()[-1] if hint else out.splitlines()[-1].startswith("  recorded as ")
+        if (code, err, hinted) != (wanted_code, "", True):
+            problems.append(f"{command}: {code}, {out}{err}")
+    return problems
+
+
 def test_full_disk(place):
     """a disk that is full where the output goes does not end the script, and is told at the end"""
     script = place.script("script", "for i in 1 2 3 4 5 6 7 8; do echo line $i; done\ntouch done\n")
@@ -544,6 +559,6 @@ if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_a_script, test_logs, test_plain_output_shows_lines, test_exit_codes, test_json_events,
                                test_list_filters, test_ids, test_last, test_cancel_of_another_process, test_follow, test_two_at_once,
                                test_signals, test_reader_goes_away, test_full_disk, test_cancel_on_full_disk,
-                               test_leave_full_disk,
+                               test_leave_full_disk, test_start_hints,
                                test_cleanup, test_repair, test_storage, test_storage_that_cannot_be, test_beside_serve, test_serve_flags,
                                test_hostile_names, test_stats, test_stats_log]))
