@@ -874,9 +874,10 @@ static bool linger(weir_store *store)
     return more;
 }
 
-// Whether jobs that came since the group was taken should join it. Clients with many writes under way send the next
-// ones as soon as they are told of the last: they are waited for, for a moment, and run meanwhile, so that one sync
-// serves all. Threads that wait for each write are not: they come back by themselves while the commit waits for the disk.
+// Whether jobs that came since the group was taken should join it. Clients with many writes under way send the
+// next ones as soon as they are told of the last: they are waited for, for a moment, and run meanwhile, so that one
+// sync serves all. Threads that wait for each write are not: they come back by themselves while the commit waits
+// for the disk.
 static bool gather(weir_store *store, uint64_t start_ns)
 {
     weir__queue *queue = &store->queue;
