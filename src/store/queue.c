@@ -148,10 +148,10 @@ int weir__queue_open(const weir_store *store, weir_error *err)
 
 int weir__store_enter(weir_store *store, bool only_looks, weir_error *err)
 {
-    weir__queue *queue = &store->queue;
     const int code = weir__store_check(store, err);
     if (code != WEIR_OK)
         return code;
+    weir__queue *queue = &store->queue;
     pthread_mutex_lock(&queue->lock);
     const bool refused = only_looks ? queue->deserted : queue->stop;
     queue->guests += !refused;

@@ -111,6 +111,13 @@ static bool has_acked(void *arg)
     return atomic_load(&((fixture *)arg)->acked) > 0;
 }
 
+// The same while time goes on: for what may go to sleep only after the test has looked.
+static bool has_acked_in_time(void *arg)
+{
+    weir__clock_fake_advance(&((fixture *)arg)->fake, WEIR__NS_PER_MS);
+    return has_acked(arg);
+}
+
 static bool has_committed(void *arg)
 {
     return stats_of(((fixture *)arg)->store).groups >= 2;
@@ -202,8 +209,7 @@ static void a_log_that_starts_over_during_a_sync_is_noticed(void **state)
     naive_sql(fx.place.database,
               "PRAGMA synchronous=OFF; PRAGMA wal_checkpoint(RESTART); INSERT INTO t VALUES(2)");
     assert_int_equal(atomic_load(&fx.acked), 0);
-    weir__clock_fake_advance(&fx.fake, 5 * WEIR__NS_PER_MS);
-    assert_true(await(has_acked, &fx));
+    assert_true(await(has_acked_in_time, &fx));
     assert_int_equal(atomic_load(&fx.code), WEIR_OK);
     assert_int_equal(database_syncs(fx.store), before + 1);
     fx.store->config.sync_delay_us = 0;

@@ -157,13 +157,20 @@ class Terminal:
 
 
 def gated(place, body):
-    """Return a script that waits for the test at each `gate`, and what opens the gates."""
-    os.mkfifo(place.path / "gate")
-    script = place.script("script", body.replace("gate\n", "read line < gate\n"))
+    """Return a script that waits for the test at each `gate`, and what opens the next one.
+
+    Each gate is a pipe of its own: a script that came to a second one quickly could find the writer of the first."""
+    gates = []
+
+    def gate(_):
+        gates.append(place.path / f"gate{len(gates)}")
+        os.mkfifo(gates[-1])
+        return f"read line < {gates[-1].name}\n"
+
+    script = place.script("script", re.sub(r"gate\n", gate, body))
 
     def open_gate():
-        with open(place.path / "gate", "w", encoding="utf-8") as gate:
-            gate.write("go\n")
+        gates.pop(0).write_text("go\n", encoding="utf-8")
 
     return script, open_gate
 

@@ -28,6 +28,7 @@ CASES = [
     ("time-out", "TIMEOUT", "", CMOCKA, (0, 1, 0)),
     ("a program without tests", "OK", "", "[==========] Running 0 test(s).\n" + PASSED.format(0), (0, 1, 0)),
     ("no output at all", "OK", "", "", (0, 1, 0)),
+    ("TAP, all skipped", "SKIP", "1..0 # SKIP why\n", "", (0, 0, 1)),
     ("TAP", "OK", "ok 1 - a\nok 2 - b # SKIP why\n1..2\n", "", (1, 0, 1)),
     ("TAP with a failure", "FAIL", "ok 1\nnot ok 2 - b\n1..2\n", "", (1, 1, 0)),
     ("TAP that ended early", "ERROR", "ok 1\n", "", (1, 1, 0)),
