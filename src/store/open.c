@@ -26,6 +26,7 @@ enum {
     READERS_MIN = 4,
     READERS_DEFAULT_MAX = 16,
     CLOSE_DEADLINE_MS = 30000,
+    JOURNAL_RETRY_MS = 5, // between two attempts to change the journal mode
     CACHE_KIB_MAX = 1 << 30,
 };
 
@@ -378,7 +379,27 @@ int weir__store_connect(weir_store *store, weir__conn_kind kind, weir_tx **conn,
     return code;
 }
 
-// Asks for a journal mode and believes only the answer.
+// SQLite does not wait for others when a change of the journal mode meets them half-way, where waiting could be a
+// deadlock: it says BUSY at once. So it is asked again, for as long as opening may wait.
+static int change_journal(weir_store *store, weir_tx *conn, const char *pragma, char *mode, size_t size,
+                          weir_error *err)
+{
+    const uint64_t start_ns = weir__clock_now_ns(store->clock);
+    const uint64_t wait_ns = (uint64_t)wait_for_others_ms(&store->config) * WEIR__NS_PER_MS;
+    for (;;) {
+        weir_error why = WEIR_ERROR_INIT;
+        const int code = weir__conn_pragma_text(conn, pragma, mode, size, &why);
+        const uint64_t now_ns = weir__clock_now_ns(store->clock);
+        if (code == WEIR_BUSY && now_ns - start_ns < wait_ns) {
+            weir__clock_sleep_until(store->clock, now_ns + JOURNAL_RETRY_MS * WEIR__NS_PER_MS);
+            continue;
+        }
+        if (code != WEIR_OK)
+            weir__error_copy(err, &why);
+        return code;
+    }
+}
+
 static int choose_journal(weir_store *store, weir_tx *conn, weir_error *err)
 {
     char mode[16];
@@ -397,8 +418,8 @@ static int choose_journal(weir_store *store, weir_tx *conn, weir_error *err)
     }
     const bool wanted = store->degraded[0] == '\0';
     if (!store->config.read_only && wanted != (strcmp(mode, "wal") == 0))
-        code = weir__conn_pragma_text(conn, wanted ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE",
-                                      mode, sizeof mode, err);
+        code = change_journal(store, conn, wanted ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=DELETE",
+                              mode, sizeof mode, err);
     if (code != WEIR_OK)
         return code;
     store->wal = strcmp(mode, "wal") == 0;
