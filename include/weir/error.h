@@ -37,7 +37,8 @@ enum {
     WEIR_STATE = 19,       // the object's state does not allow this transition
     WEIR_CANCELLED = 20,   // cancelled before it was done
     WEIR_UNKNOWN = 21,     // whether it took effect is not known until the store has been opened again
-    WEIR_INTERNAL = 22     // a bug in Weir
+    WEIR_INTERNAL = 22,    // a bug in Weir
+    WEIR_MISMATCH = 23     // well-formed, but not of the shape or type that is wanted
 };
 
 enum { WEIR_ERROR_TEXT_SIZE = 512 };

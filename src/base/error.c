@@ -39,13 +39,14 @@ static const char *const code_names[] = {
     [WEIR_CANCELLED] = "WEIR_CANCELLED",
     [WEIR_UNKNOWN] = "WEIR_UNKNOWN",
     [WEIR_INTERNAL] = "WEIR_INTERNAL",
+    [WEIR_MISMATCH] = "WEIR_MISMATCH",
 };
 
-_Static_assert(sizeof code_names / sizeof *code_names == WEIR_INTERNAL + 1, "every code has a name");
+_Static_assert(sizeof code_names / sizeof *code_names == WEIR_MISMATCH + 1, "every code has a name");
 
 const char *weir_code_name(int code)
 {
-    if (code < 0 || code > WEIR_INTERNAL)
+    if (code < 0 || code > WEIR_MISMATCH)
         return "WEIR_?";
     return code_names[code];
 }
