@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // `weir bench commit`: rounds in which every row has its turn, each with a fresh database.
-//
-// Signals that ask us to stop are blocked in all threads and taken out of the queue where the main thread
-// waits (crew.c), so that the directory is removed whatever happens.
 #include "bench/commit.h"
 
-#include <inttypes.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "bench/bench.h"
-
-enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SIGNALLED = 128 };
 
 const weir__bench_row weir__bench_rows[WEIR__BENCH_ROWS] = {
     {.name = "rollback_full",
@@ -80,27 +72,12 @@ const weir__bench_row weir__bench_rows[WEIR__BENCH_ROWS] = {
 typedef struct bench {
     weir__bench_options options;
     weir__bench_results results;
-    char *directory;
+    weir__bench_session *session;
     char *database;
     weir__vfs *slow;
     const char *vfs;
     char text[WEIR__BENCH_TEXT_BYTES_MAX];
-    sigset_t signals;
-    int signal_number;
-    bool shows_progress;
 } bench;
-
-static void show_progress(const bench *b, unsigned round, const char *row_name)
-{
-    if (b->shows_progress)
-        fprintf(stderr, "\r\033[Kround %u of %u: %s", round + 1, b->options.rounds, row_name);
-}
-
-static void hide_progress(const bench *b)
-{
-    if (b->shows_progress)
-        fputs("\r\033[K", stderr);
-}
 
 static int run_row(bench *b, const weir__bench_row *row, weir__bench_round *round, weir_error *err)
 {
@@ -112,13 +89,13 @@ static int run_row(bench *b, const weir__bench_row *row, weir__bench_round *roun
         .text_bytes = b->options.text_bytes,
         .sync_delay_us = b->options.sync_delay_us,
         .window_ns = b->options.window_ns,
-        .signals = &b->signals,
+        .signals = &b->session->signals,
     };
     weir__crew crew = {0};
     int code = weir__bench_database_make(b->database, row->rollback_journal, err);
     if (code == WEIR_OK)
         code = row->run(&task, &crew, round, err);
-    b->signal_number = task.signal_number;
+    b->session->signal_number = task.signal_number;
     if (code == WEIR_OK)
         code = weir__bench_database_verify(b->database, row->name, &crew, err);
     weir__crew_fini(&crew);
@@ -146,123 +123,58 @@ static int run_rounds(bench *b, weir_error *err)
         for (size_t i = 0; i < WEIR__BENCH_ROWS && code == WEIR_OK; i++) {
             if (!b->options.chosen[i])
                 continue;
-            show_progress(b, round, weir__bench_rows[i].name);
+            weir__bench_progress(b->session, "round %u of %u: %s", round + 1, b->options.rounds,
+                                 weir__bench_rows[i].name);
             code = run_row(b, &weir__bench_rows[i], &b->results.rounds[i][round], err);
         }
         b->results.rounds_done += code == WEIR_OK;
     }
-    hide_progress(b);
+    weir__bench_progress_end(b->session);
     return code;
-}
-
-static unsigned count_cores(void)
-{
-    cpu_set_t cores;
-    const int count = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 0;
-    return count > 0 ? (unsigned)count : 1;
-}
-
-static void warn_of_memory(const bench *b)
-{
-    if (b->results.fs_kind.fs_class == WEIR__FS_MEMORY)
-        fprintf(stderr,
-                "weir bench commit: %s is on %s, in memory: a sync costs nothing there, so the\n"
-                "figures say nothing about a disk. Name a directory on one with --dir.\n",
-                b->directory, b->results.fs_kind.name);
-}
-
-static int prepare(bench *b, weir_error *err)
-{
-    int code = weir__bench_place_make(&b->options, &b->directory, err);
-    if (code != WEIR_OK)
-        return code;
-    weir__text path = {0};
-    weir__fs_join(&path, b->directory, "bench.db");
-    b->database = weir__text_take(&path);
-    if (!b->database)
-        return weir__error_set(err, WEIR_NOMEM, "not enough memory");
-    code = weir__fs_kind_of(b->directory, &b->results.fs_kind, err);
-    if (code != WEIR_OK)
-        return code;
-    warn_of_memory(b);
-    b->results.cores = count_cores();
-    memset(b->text, 'w', sizeof b->text);
-    code = weir__bench_place_time_sync(b->directory, &b->results.sync_ns, err);
-    return code == WEIR_OK ? weir__bench_slow_open(b->options.sync_delay_us, &b->slow, &b->vfs, err) : code;
 }
 
 static int print_results(const bench *b, weir_error *err)
 {
     weir__text out = {0};
     if (b->options.json)
-        weir__bench_report_json(&b->options, &b->results, &out);
+        weir__bench_report_json(b->session, &b->options, &b->results, &out);
     else
-        weir__bench_report_text(&b->options, &b->results, &out);
-    int code = WEIR_OK;
-    if (out.failed)
-        code = weir__error_set(err, WEIR_NOMEM, "not enough memory for the report");
-    else if (fputs(weir__text_string(&out), stdout) < 0 || fflush(stdout) != 0)
-        code = weir__error_set(err, WEIR_IO, "cannot write the results to the standard output");
-    weir__text_free(&out);
-    return code;
+        weir__bench_report_text(b->session, &b->options, &b->results, &out);
+    return weir__bench_print(&out, err);
 }
 
-static int run(bench *b, weir_error *err)
+static int run(weir__bench_session *session, void *context, weir_error *err)
 {
-    int code = prepare(b, err);
+    bench *b = context;
+    weir__text path = {0};
+    b->session = session;
+    memset(b->text, 'w', sizeof b->text);
+    weir__fs_join(&path, session->directory, "bench.db");
+    b->database = weir__text_take(&path);
+    if (!b->database)
+        return weir__error_set(err, WEIR_NOMEM, "not enough memory");
+    int code = weir__bench_slow_open(b->options.sync_delay_us, &b->slow, &b->vfs, err);
     if (code == WEIR_OK)
         code = run_rounds(b, err);
     weir__bench_slow_close(b->slow);
-    const int remove_code =
-        b->directory ? weir__fs_remove_tree(b->directory, code == WEIR_OK ? err : NULL) : WEIR_OK;
     free(b->database);
-    free(b->directory);
-    if (code == WEIR_OK)
-        code = remove_code;
     return code == WEIR_OK ? print_results(b, err) : code;
-}
-
-// A blocked signal waits in the queue even when it is to be ignored (as nohup asks for SIGHUP), so such a one
-// is left alone.
-static void hold_signal(bench *b, int number)
-{
-    struct sigaction action;
-    if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-        sigaddset(&b->signals, number);
-}
-
-static int run_with_signals_held(bench *b, weir_error *err)
-{
-    sigset_t before;
-    sigemptyset(&b->signals);
-    hold_signal(b, SIGINT);
-    hold_signal(b, SIGTERM);
-    hold_signal(b, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &b->signals, &before);
-    const int code = run(b, err);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
 }
 
 int weir__bench_commit(int argc, char **argv)
 {
     weir_error err = WEIR_ERROR_INIT;
-    int status = EXIT_FINE;
+    int status = WEIR__BENCH_FINE;
     bench *b = calloc(1, sizeof *b);
-    int code = b ? weir__bench_options_read(argc, argv, &b->options, &err)
-                 : weir__error_set(&err, WEIR_NOMEM, "not enough memory");
+    const int code = b ? weir__bench_options_read(argc, argv, &b->options, &err)
+                       : weir__error_set(&err, WEIR_NOMEM, "not enough memory");
     if (code != WEIR_OK) {
         fprintf(stderr, "weir: %s\nTry \"weir bench commit --help\".\n", err.text);
-        status = b ? EXIT_USAGE : EXIT_FAILED;
+        status = b ? WEIR__BENCH_USAGE : WEIR__BENCH_FAILED;
     } else if (b->options.help) {
         weir__bench_help(stdout);
     } else {
-        b->shows_progress = isatty(STDERR_FILENO) == 1;
-        code = run_with_signals_held(b, &err);
-        if (code != WEIR_OK) {
-            fprintf(stderr, "weir: %s\n", err.text);
-            status = b->signal_number ? EXIT_SIGNALLED + b->signal_number : EXIT_FAILED;
-        }
+        status = weir__bench_session_run("bench commit", b->options.directory, run, b);
     }
     free(b);
     return status;

@@ -2,10 +2,13 @@
 //
 // `weir bench commit`, inside: the rows of its table, what a round of one measures, and who does what.
 //
-//   commit.c   the rows, the rounds, from one to the other     options.c  its command line
-//   peers.c    plain SQLite                                    clients.c  Weir
-//   crew.c     threads that work for a measured time           place.c    files: made, looked into, removed
-//   report.c   medians, ratios, text and JSON                  slow.c     the VFS of --sync-delay-us
+//   commit.c   the rows, the rounds, from one to the other     options.c   its command line
+//   peers.c    plain SQLite                                    clients.c   Weir
+//   place.c    databases: made, looked into, removed           report.c    ratios, text and JSON
+//   slow.c     the VFS of --sync-delay-us
+//
+// and what all benchmarks share: crew.c (threads that work for a measured time), session.c (the directory, the
+// signals), figures.c (medians, columns), arguments.c.
 //
 // Everybody writes the same rows with the same statement into the same table of a fresh database, with pages
 // of PAGE_BYTES, a page cache of CACHE_KIB and checkpoints on: SQLite's own at 1000 pages, Weir's its own
@@ -23,10 +26,11 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "bench/crew.h"
+#include "bench/figures.h"
+#include "bench/session.h"
 
 enum {
     WEIR__BENCH_ROWS = 9,
-    WEIR__BENCH_ROUNDS_MAX = 100,
     WEIR__BENCH_PAGE_BYTES = 4096,
     WEIR__BENCH_CACHE_KIB = 8192,
     WEIR__BENCH_BULK_ROWS = 1000,
@@ -51,9 +55,7 @@ typedef struct weir__bench_options {
 
 // What one round of one row measured.
 typedef struct weir__bench_round {
-    double rows_per_s;
-    uint64_t p50_ns, p99_ns, p999_ns, max_ns;
-    uint64_t gave_up;
+    weir__bench_pace pace;
     uint64_t group_jobs_p50; // Weir only
 } weir__bench_round;
 
@@ -93,9 +95,6 @@ typedef struct weir__bench_results {
     weir__bench_round rounds[WEIR__BENCH_ROWS][WEIR__BENCH_ROUNDS_MAX];
     unsigned rounds_done; // by every chosen row
     bool cut_short;       // fewer than asked for, because of the time limit
-    unsigned cores;
-    weir__fs_kind fs_kind;
-    uint64_t sync_ns; // median of a 4 KiB write and its fdatasync, here
 } weir__bench_results;
 
 // ---- options.c
@@ -104,10 +103,6 @@ int weir__bench_options_read(int argc, char **argv, weir__bench_options *options
 void weir__bench_help(FILE *out);
 
 // ---- place.c
-// A fresh directory in options->directory or the default place; *directory is freed by the caller.
-int weir__bench_place_make(const weir__bench_options *options, char **directory, weir_error *err);
-// The median time of a write of 4 KiB and its fdatasync in the directory.
-int weir__bench_place_time_sync(const char *directory, uint64_t *sync_ns, weir_error *err);
 // An empty database with the table.
 int weir__bench_database_make(const char *path, bool rollback_journal, weir_error *err);
 // WEIR_CORRUPT when the rows that the crew had acknowledged are not exactly those in the database.
@@ -129,10 +124,9 @@ int weir__bench_slow_open(uint32_t sync_delay_us, weir__vfs **vfs, const char **
 void weir__bench_slow_close(weir__vfs *vfs);
 
 // ---- report.c
-void weir__bench_round_fill(const weir__crew *crew, weir__bench_round *round);
-void weir__bench_report_text(const weir__bench_options *options, const weir__bench_results *results,
-                             weir__text *out);
-void weir__bench_report_json(const weir__bench_options *options, const weir__bench_results *results,
-                             weir__text *out);
+void weir__bench_report_text(const weir__bench_session *session, const weir__bench_options *options,
+                             const weir__bench_results *results, weir__text *out);
+void weir__bench_report_json(const weir__bench_session *session, const weir__bench_options *options,
+                             const weir__bench_results *results, weir__text *out);
 
 #endif

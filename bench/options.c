@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The command line of `weir bench commit`, and its help.
-#include <errno.h>
 #include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -16,8 +14,6 @@ enum {
 };
 
 #define SECONDS_DEFAULT 0.8
-#define SECONDS_MIN 0.01
-#define SECONDS_MAX 60.0
 
 enum {
     OPTION_HELP = 256,
@@ -80,31 +76,6 @@ void weir__bench_help(FILE *out)
           out);
 }
 
-static int parse_count(const char *name, const char *text, unsigned long max, unsigned long min,
-                       unsigned long *value, weir_error *err)
-{
-    char *end = NULL;
-    errno = 0;
-    *value = strtoul(text, &end, 10);
-    const bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
-    if (!digits || *value < min || *value > max)
-        return weir__error_set(err, WEIR_INVALID, "--%s takes a number from %lu to %lu, not \"%.40s\"", name,
-                               min, max, text);
-    return WEIR_OK;
-}
-
-static int parse_seconds(const char *text, uint64_t *window_ns, weir_error *err)
-{
-    char *end = NULL;
-    const double seconds = strtod(text, &end);
-    const bool digits = (text[0] >= '0' && text[0] <= '9') || text[0] == '.';
-    if (!digits || *end != '\0' || !(seconds >= SECONDS_MIN && seconds <= SECONDS_MAX))
-        return weir__error_set(err, WEIR_INVALID, "--seconds takes a time from %g to %g, not \"%.40s\"",
-                               SECONDS_MIN, SECONDS_MAX, text);
-    *window_ns = (uint64_t)(seconds * (double)WEIR__NS_PER_S);
-    return WEIR_OK;
-}
-
 static int parse_rows(const char *text, bool chosen[WEIR__BENCH_ROWS], weir_error *err)
 {
     memset(chosen, 0, WEIR__BENCH_ROWS * sizeof *chosen);
@@ -142,19 +113,19 @@ static int read_one(int option, weir__bench_options *options, weir_error *err)
         options->directory = optarg;
         return optarg[0] ? WEIR_OK : weir__error_set(err, WEIR_INVALID, "--dir takes a directory");
     case OPTION_DELAY:
-        code = parse_count("sync-delay-us", optarg, SYNC_DELAY_US_MAX, 0, &number, err);
+        code = weir__bench_parse_count("sync-delay-us", optarg, 0, SYNC_DELAY_US_MAX, &number, err);
         options->sync_delay_us = (uint32_t)number;
         return code;
     case OPTION_SECONDS:
         options->time_limit = false;
-        return parse_seconds(optarg, &options->window_ns, err);
+        return weir__bench_parse_seconds(optarg, &options->window_ns, err);
     case OPTION_ROUNDS:
         options->time_limit = false;
-        code = parse_count("rounds", optarg, WEIR__BENCH_ROUNDS_MAX, 1, &number, err);
+        code = weir__bench_parse_count("rounds", optarg, 1, WEIR__BENCH_ROUNDS_MAX, &number, err);
         options->rounds = (unsigned)number;
         return code;
     case OPTION_TEXT:
-        code = parse_count("text-bytes", optarg, WEIR__BENCH_TEXT_BYTES_MAX, 1, &number, err);
+        code = weir__bench_parse_count("text-bytes", optarg, 1, WEIR__BENCH_TEXT_BYTES_MAX, &number, err);
         options->text_bytes = (unsigned)number;
         return code;
     default:
@@ -176,12 +147,8 @@ int weir__bench_options_read(int argc, char **argv, weir__bench_options *options
     opterr = 0;
     int option;
     while ((option = getopt_long(argc, argv, ":h", OPTIONS, NULL)) != -1) {
-        const char *const given = optind > 0 && optind <= argc ? argv[optind - 1] : "?";
-        if (option == '?')
-            return weir__error_set(err, WEIR_INVALID, "there is no option \"%.60s\", or it takes no value",
-                                   given);
-        if (option == ':')
-            return weir__error_set(err, WEIR_INVALID, "\"%.60s\" needs a value", given);
+        if (option == '?' || option == ':')
+            return weir__bench_bad_option(option, argc, argv, err);
         const int code = read_one(option, options, err);
         if (code != WEIR_OK)
             return code;

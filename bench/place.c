@@ -1,92 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The files of a benchmark: a fresh directory, how long a sync takes there, and a fresh database for every
-// round, whose rows are compared with what was acknowledged before it is removed.
-//
+// The databases of `weir bench commit`: a fresh one for every round, whose rows are compared with what was
+// acknowledged before it is removed.
 // The comparison is by number and by sum: every row of a round has a value of its own, so a row that was
 // lost, written twice, or written without being acknowledged changes at least one of the two.
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sqlite3.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "bench/commit.h"
-
-enum {
-    SYNCS_MAX = 64,
-    SYNCS_NS_MAX = 200 * 1000 * 1000,
-};
-
-#define DIRECTORY_NAME "weir-bench-XXXXXX"
-
-static int make_in(const char *parent, char **directory, weir_error *err)
-{
-    weir__text path = {0};
-    weir__fs_join(&path, parent, DIRECTORY_NAME);
-    char *made = weir__text_take(&path);
-    if (!made)
-        return weir__error_set(err, WEIR_NOMEM, "not enough memory");
-    if (!mkdtemp(made)) {
-        free(made);
-        return weir__error_errno(err, errno, "%s: cannot make a directory for the benchmark", parent);
-    }
-    *directory = made;
-    return WEIR_OK;
-}
-
-int weir__bench_place_make(const weir__bench_options *options, char **directory, weir_error *err)
-{
-    *directory = NULL;
-    if (options->directory)
-        return make_in(options->directory, directory, err);
-    const char *const temporary = getenv("TMPDIR");
-    const int code = make_in(".", directory, err);
-    return code == WEIR_OK || !temporary || !temporary[0] ? code : make_in(temporary, directory, err);
-}
-
-static int compare_times(const void *a, const void *b)
-{
-    const uint64_t *left = a;
-    const uint64_t *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
-int weir__bench_place_time_sync(const char *directory, uint64_t *sync_ns, weir_error *err)
-{
-    static const char page[WEIR__BENCH_PAGE_BYTES];
-    uint64_t times_ns[SYNCS_MAX];
-    size_t size = 0;
-    int code = WEIR_OK;
-    *sync_ns = 0;
-    weir__text path = {0};
-    weir__fs_join(&path, directory, "sync");
-    const int fd = open(weir__text_string(&path), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-    const uint64_t first_ns = weir__worker_now_ns();
-    uint64_t now_ns = first_ns;
-    bool fine = fd >= 0;
-    while (fine && size < SYNCS_MAX && now_ns - first_ns < SYNCS_NS_MAX) {
-        const uint64_t start_ns = now_ns;
-        fine = write(fd, page, sizeof page) == (ssize_t)sizeof page && fdatasync(fd) == 0;
-        now_ns = weir__worker_now_ns();
-        times_ns[size++] = now_ns - start_ns;
-    }
-    if (!fine)
-        code = weir__error_errno(err, errno, "%s: cannot write and sync a file", weir__text_string(&path));
-    if (fd >= 0) {
-        close(fd);
-        unlink(weir__text_string(&path));
-    }
-    weir__text_free(&path);
-    if (code != WEIR_OK)
-        return code;
-    qsort(times_ns, size, sizeof *times_ns, compare_times);
-    *sync_ns = times_ns[size / 2];
-    return WEIR_OK;
-}
 
 static int sqlite_error(sqlite3 *db, int rc, const char *path, weir_error *err)
 {

@@ -30,69 +30,28 @@ static const ratio RATIOS[] = {
 };
 enum { RATIOS_SIZE = sizeof RATIOS / sizeof RATIOS[0] };
 
-// ----------------------------------------------------------------------------------------------- one round
-
-void weir__bench_round_fill(const weir__crew *crew, weir__bench_round *round)
-{
-    *round = (weir__bench_round){0};
-    weir__histogram *all = calloc(1, sizeof *all);
-    weir__histogram_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    uint64_t counted = 0;
-    for (unsigned i = 0; i < crew->size; i++) {
-        counted += crew->workers[i].counted;
-        round->gave_up += crew->workers[i].gave_up;
-        if (all)
-            weir__histogram_merge(all, &crew->workers[i].latency_ns);
-    }
-    round->rows_per_s = (double)counted * (double)WEIR__NS_PER_S / (double)crew->window_ns;
-    if (all && snapshot) {
-        weir__histogram_take(all, snapshot);
-        round->p50_ns = weir__histogram_quantile(snapshot, 0.5);
-        round->p99_ns = weir__histogram_quantile(snapshot, 0.99);
-        round->p999_ns = weir__histogram_quantile(snapshot, 0.999);
-        round->max_ns = snapshot->max;
-    }
-    free(snapshot);
-    free(all);
-}
-
 // ------------------------------------------------------------------------------------------------- medians
-
-static int compare(const void *a, const void *b)
-{
-    const double *left = a;
-    const double *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
-static double median(const double *values, size_t size)
-{
-    double sorted[WEIR__BENCH_ROUNDS_MAX];
-    memcpy(sorted, values, size * sizeof *values); // cppcheck-suppress uninitvar ; `size` of them are set
-    qsort(sorted, size, sizeof *sorted, compare);
-    return size % 2 ? sorted[size / 2] : (sorted[size / 2 - 1] + sorted[size / 2]) / 2;
-}
 
 typedef double field_fn(const weir__bench_round *round);
 
 static double rows_per_s(const weir__bench_round *round)
 {
-    return round->rows_per_s;
+    return round->pace.per_s;
 }
 
 static double p50_us(const weir__bench_round *round)
 {
-    return (double)round->p50_ns / (double)WEIR__NS_PER_US;
+    return (double)round->pace.p50_ns / (double)WEIR__NS_PER_US;
 }
 
 static double p99_us(const weir__bench_round *round)
 {
-    return (double)round->p99_ns / (double)WEIR__NS_PER_US;
+    return (double)round->pace.p99_ns / (double)WEIR__NS_PER_US;
 }
 
 static double p999_us(const weir__bench_round *round)
 {
-    return (double)round->p999_ns / (double)WEIR__NS_PER_US;
+    return (double)round->pace.p999_ns / (double)WEIR__NS_PER_US;
 }
 
 static double group_jobs_p50(const weir__bench_round *round)
@@ -105,15 +64,15 @@ static double median_of(const weir__bench_results *results, size_t row, field_fn
     double values[WEIR__BENCH_ROUNDS_MAX];
     for (unsigned i = 0; i < results->rounds_done; i++)
         values[i] = field(&results->rounds[row][i]);
-    return median(values, results->rounds_done);
+    return weir__bench_median(values, results->rounds_done);
 }
 
 static double max_us(const weir__bench_results *results, size_t row)
 {
     uint64_t max_ns = 0;
     for (unsigned i = 0; i < results->rounds_done; i++)
-        if (results->rounds[row][i].max_ns > max_ns)
-            max_ns = results->rounds[row][i].max_ns;
+        if (results->rounds[row][i].pace.max_ns > max_ns)
+            max_ns = results->rounds[row][i].pace.max_ns;
     return (double)max_ns / (double)WEIR__NS_PER_US;
 }
 
@@ -121,16 +80,16 @@ static uint64_t gave_up(const weir__bench_results *results, size_t row)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < results->rounds_done; i++)
-        sum += results->rounds[row][i].gave_up;
+        sum += results->rounds[row][i].pace.gave_up;
     return sum;
 }
 
 static double spread(const weir__bench_results *results, size_t row)
 {
-    double low = results->rounds[row][0].rows_per_s;
+    double low = results->rounds[row][0].pace.per_s;
     double high = low;
     for (unsigned i = 1; i < results->rounds_done; i++) {
-        const double value = results->rounds[row][i].rows_per_s;
+        const double value = results->rounds[row][i].pace.per_s;
         low = value < low ? value : low;
         high = value > high ? value : high;
     }
@@ -156,54 +115,24 @@ static bool ratio_value(const weir__bench_options *options, const weir__bench_re
     if (!options->chosen[row] || !options->chosen[by])
         return false;
     for (unsigned i = 0; i < results->rounds_done; i++) {
-        if (results->rounds[by][i].rows_per_s <= 0)
+        if (results->rounds[by][i].pace.per_s <= 0)
             return false;
-        values[i] = results->rounds[row][i].rows_per_s / results->rounds[by][i].rows_per_s;
+        values[i] = results->rounds[row][i].pace.per_s / results->rounds[by][i].pace.per_s;
     }
-    *value = median(values, results->rounds_done);
+    *value = weir__bench_median(values, results->rounds_done);
     return true;
 }
 
 // -------------------------------------------------------------------------------------------------- people
 
-// 1234567 as "1,234,567", in a column of ten.
-static void add_count(weir__text *out, double value)
-{
-    char digits[32];
-    char grouped[48];
-    const int size = snprintf(digits, sizeof digits, "%.0f", value);
-    size_t used = 0;
-    for (int i = 0; i < size; i++) {
-        if (i > 0 && (size - i) % 3 == 0)
-            grouped[used++] = ',';
-        grouped[used++] = digits[i];
-    }
-    grouped[used] = '\0';
-    weir__text_printf(out, "%10s", grouped);
-}
-
-// Three digits that matter, in `columns` columns or more.
-static void add_time(weir__text *out, double time_us, int columns)
-{
-    static const char *const units[] = {"us", "ms", " s"};
-    size_t unit = 0;
-    for (; time_us >= 999.5 && unit < 2; unit++)
-        time_us /= 1000;
-    weir__text_printf(out, "%*.*f %s", columns - 3,
-                      time_us < 9.995   ? 2
-                      : time_us < 99.95 ? 1
-                                        : 0,
-                      time_us, units[unit]);
-}
-
 static void add_row(const weir__bench_results *results, size_t row, weir__text *out)
 {
     weir__text_printf(out, "%-19s", weir__bench_rows[row].name);
-    add_count(out, median_of(results, row, rows_per_s));
+    weir__bench_add_count(out, median_of(results, row, rows_per_s));
     weir__text_printf(out, "%6.0f %%", 100 * spread(results, row));
-    add_time(out, median_of(results, row, p50_us), 10);
-    add_time(out, median_of(results, row, p99_us), 10);
-    add_time(out, max_us(results, row), 10);
+    weir__bench_add_time(out, median_of(results, row, p50_us), 10);
+    weir__bench_add_time(out, median_of(results, row, p99_us), 10);
+    weir__bench_add_time(out, max_us(results, row), 10);
     const double group = median_of(results, row, group_jobs_p50);
     if (group > 0)
         weir__text_printf(out, "%8.0f", group);
@@ -234,14 +163,15 @@ static void add_ratios(const weir__bench_options *options, const weir__bench_res
         weir__text_add(out, "What is wanted is wanted of the disk as it is, without --sync-delay-us.\n");
 }
 
-static void add_head(const weir__bench_options *options, const weir__bench_results *results, weir__text *out)
+static void add_head(const weir__bench_session *session, const weir__bench_options *options,
+                     const weir__bench_results *results, weir__text *out)
 {
     weir__text_printf(out, "SQLite %s, %u cores, %s, texts of %u bytes; medians of %u round%s of %g s\n",
-                      sqlite3_libversion(), results->cores, results->fs_kind.name, options->text_bytes,
+                      sqlite3_libversion(), session->cores, session->fs_kind.name, options->text_bytes,
                       results->rounds_done, results->rounds_done == 1 ? "" : "s",
                       (double)options->window_ns / (double)WEIR__NS_PER_S);
     weir__text_add(out, "writing and syncing 4 KiB takes ");
-    add_time(out, (double)results->sync_ns / (double)WEIR__NS_PER_US, 0);
+    weir__bench_add_time(out, (double)session->sync_ns / (double)WEIR__NS_PER_US, 0);
     if (options->sync_delay_us)
         weir__text_printf(out, " here; every sync waits %" PRIu32 " us more", options->sync_delay_us);
     weir__text_char(out, '\n');
@@ -249,10 +179,10 @@ static void add_head(const weir__bench_options *options, const weir__bench_resul
         weir__text_printf(out, "not %u rounds as usual, because this machine is slow\n", options->rounds);
 }
 
-void weir__bench_report_text(const weir__bench_options *options, const weir__bench_results *results,
-                             weir__text *out)
+void weir__bench_report_text(const weir__bench_session *session, const weir__bench_options *options,
+                             const weir__bench_results *results, weir__text *out)
 {
-    add_head(options, results, out);
+    add_head(session, options, results, out);
     weir__text_printf(out, "\n%-19s%10s%8s%10s%10s%10s%8s\n", "", "rows/s", "spread", "p50", "p99", "max",
                       "group");
     for (size_t i = 0; i < WEIR__BENCH_ROWS; i++)
@@ -285,7 +215,7 @@ static void json_row(const weir__bench_results *results, size_t row, weir__text 
         weir__text_printf(out, ",\"group_jobs_p50\":%.0f", group);
     weir__text_add(out, ",\"rounds\":[");
     for (unsigned i = 0; i < results->rounds_done; i++)
-        weir__text_printf(out, "%s%.1f", i ? "," : "", results->rounds[row][i].rows_per_s);
+        weir__text_printf(out, "%s%.1f", i ? "," : "", results->rounds[row][i].pace.per_s);
     weir__text_add(out, "]}");
 }
 
@@ -304,23 +234,23 @@ static void json_ratios(const weir__bench_options *options, const weir__bench_re
     weir__text_add(out, "}");
 }
 
-static void json_environment(const weir__bench_options *options, const weir__bench_results *results,
-                             weir__text *out)
+static void json_environment(const weir__bench_session *session, const weir__bench_options *options,
+                             const weir__bench_results *results, weir__text *out)
 {
     weir__text_printf(out,
                       ",\"environment\":{\"weir\":\"%s\",\"sqlite\":\"%s\",\"cores\":%u,\"file_system\":",
-                      WEIR_VERSION, sqlite3_libversion(), results->cores);
-    weir__text_json_string(out, results->fs_kind.name, strlen(results->fs_kind.name));
+                      WEIR_VERSION, sqlite3_libversion(), session->cores);
+    weir__text_json_string(out, session->fs_kind.name, strlen(session->fs_kind.name));
     weir__text_printf(
         out,
         ",\"sync_us\":%.1f,\"sync_delay_us\":%" PRIu32
         ",\"page_size\":%d,\"text_bytes\":%u,\"synchronous\":\"full\",\"seconds\":%g,\"rounds\":%u}",
-        (double)results->sync_ns / (double)WEIR__NS_PER_US, options->sync_delay_us, WEIR__BENCH_PAGE_BYTES,
+        (double)session->sync_ns / (double)WEIR__NS_PER_US, options->sync_delay_us, WEIR__BENCH_PAGE_BYTES,
         options->text_bytes, (double)options->window_ns / (double)WEIR__NS_PER_S, results->rounds_done);
 }
 
-void weir__bench_report_json(const weir__bench_options *options, const weir__bench_results *results,
-                             weir__text *out)
+void weir__bench_report_json(const weir__bench_session *session, const weir__bench_options *options,
+                             const weir__bench_results *results, weir__text *out)
 {
     bool any = false;
     weir__text_add(out, "{\"rows\":[");
@@ -334,6 +264,6 @@ void weir__bench_report_json(const weir__bench_options *options, const weir__ben
     }
     weir__text_char(out, ']');
     json_ratios(options, results, out);
-    json_environment(options, results, out);
+    json_environment(session, options, results, out);
     weir__text_add(out, "}\n");
 }
