@@ -7,8 +7,8 @@
 //   place.c    databases: made, looked into, removed           report.c    ratios, text and JSON
 //   slow.c     the VFS of --sync-delay-us
 //
-// and what all benchmarks share: crew.c (threads that work for a measured time), session.c (the directory, the
-// signals), figures.c (medians, columns), arguments.c.
+// and what all benchmarks share: crew.c (threads that work for a measured time), flight.c (many writes under way),
+// session.c (the directory, the signals), figures.c (medians, columns), arguments.c.
 //
 // Everybody writes the same rows with the same statement into the same table of a fresh database, with pages
 // of PAGE_BYTES, a page cache of CACHE_KIB and checkpoints on: SQLite's own at 1000 pages, Weir's its own
@@ -34,7 +34,6 @@ enum {
     WEIR__BENCH_PAGE_BYTES = 4096,
     WEIR__BENCH_CACHE_KIB = 8192,
     WEIR__BENCH_BULK_ROWS = 1000,
-    WEIR__BENCH_BATCH_JOBS = 32, // of weir_inflight_8x64: two such batches are in flight
     WEIR__BENCH_TIME_LIMIT_S = 38,
     WEIR__BENCH_TEXT_BYTES_MAX = 2000, // a row stays on one page
 };

@@ -59,6 +59,12 @@ void weir__worker_acknowledge(weir__worker *worker, uint64_t rows, int64_t value
         weir__histogram_record(&worker->latency_ns, latency_ns);
 }
 
+void weir__worker_fail(weir__worker *worker, int code, const weir_error *err)
+{
+    weir__error_copy(&worker->err, err);
+    worker->err.code = code;
+}
+
 static void *worker_main(void *arg)
 {
     weir__worker *worker = arg;

@@ -78,6 +78,9 @@ int64_t weir__worker_next_value(weir__worker *worker);
 // `rows` rows with these values were acknowledged, `latency_ns` after they had been handed over together.
 void weir__worker_acknowledge(weir__worker *worker, uint64_t rows, int64_t values_sum, uint64_t latency_ns);
 
+// Ends the worker's work with an error. As WEIR_OK may only be read off a returned code, `code` is that.
+void weir__worker_fail(weir__worker *worker, int code, const weir_error *err);
+
 // Nanoseconds for latencies.
 uint64_t weir__worker_now_ns(void);
 

@@ -2,6 +2,7 @@
 //
 // The databases of `weir bench commit`: a fresh one for every round, whose rows are compared with what was
 // acknowledged before it is removed.
+//
 // The comparison is by number and by sum: every row of a round has a value of its own, so a row that was
 // lost, written twice, or written without being acknowledged changes at least one of the two.
 #include <errno.h>
