@@ -105,6 +105,7 @@ typedef struct weir_config {
 
     bool read_only;         // no writer, no checkpoints: writes return WEIR_DENIED, rows never change
     bool must_exist;        // do not create the file
+    bool foreign_keys;      // PRAGMA foreign_keys=ON: declared foreign keys are enforced
     uint32_t sync_delay_us; // every sync sleeps this long first (to show slower disks in benchmarks)
 } weir_config;
 

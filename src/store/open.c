@@ -340,6 +340,8 @@ static int set_pragmas(weir_store *store, weir_tx *conn, weir_error *err)
         code = set_and_check(conn, "journal_size_limit", limit, limit, err);
     if (code == WEIR_OK && (conn->kind == WEIR__CONN_READER || config->read_only))
         code = set_and_check(conn, "query_only", 1, 1, err);
+    if (code == WEIR_OK && config->foreign_keys)
+        code = set_and_check(conn, "foreign_keys", 1, 1, err);
     return code;
 }
 

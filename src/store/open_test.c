@@ -123,7 +123,8 @@ static void every_pragma_is_set_on_every_connection(void **state)
                                     .readers = 2,
                                     .cache_kib = 1234,
                                     .mmap_bytes = 1 << 20,
-                                    .wal_limit_bytes = 5 << 20};
+                                    .wal_limit_bytes = 5 << 20,
+                                    .foreign_keys = policy % 2 == 1};
         weir_store *const store = must_open(place.database, &config);
         weir_tx *const conns[] = {store->writer.conn, store->checkpointer.conn, store->checkpointer.pin,
                                   store->pool.slots[0].conn, store->pool.slots[1].conn};
@@ -140,6 +141,7 @@ static void every_pragma_is_set_on_every_connection(void **state)
             expect_pragma(conns[i], "journal_size_limit", 5 << 20);
             expect_pragma(conns[i], "query_only", i >= 3);
             expect_pragma(conns[i], "trusted_schema", 0);
+            expect_pragma(conns[i], "foreign_keys", policy % 2);
         }
         must_close(store);
         scratch_fini(&place);
