@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+//
+// What the files of the activity store share.
+//
+//   open.c, schema.c          the handle, the tables, migrations
+//   cache.c                   what the writer remembers, and the frame of every job
+//   buckets.c, events.c       rows of the two tables: checks, writing, reading
+//   heartbeat.c               merging
+//   privacy.c, settings.c     rules and settings
+//   json_events.c, import.c, export.c   the same as JSON, streamed
+//
+// Threads. Reads run on the caller's thread, on a snapshot, and use nothing of the handle but `store`,
+// `path` and the counters. Jobs run one at a time, on the writer's thread or on one that waits in
+// weir_write(); each of ours goes through weir__activity_write() or weir__activity_enter(), and only between
+// enter and leave are the fields under "jobs only" touched. The store hands the turn from one job to the
+// next under its own lock, so these fields need none.
+//
+// A job may run more than once and may be rolled back after it ended well. What it remembers in the handle is
+// therefore stamped: weir__activity_enter() compares the stamp with the database's (see cache.c) and forgets
+// everything when something happened that our own jobs did not do.
+#ifndef WEIR_ACTIVITY_ACTIVITY_H
+#define WEIR_ACTIVITY_ACTIVITY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weir/activity.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/text.h"
+
+typedef struct weir__activity_cache weir__activity_cache;
+typedef struct weir__privacy weir__privacy;
+
+struct weir_activity {
+    char *path; // as given
+    weir_store *store;
+    weir_ack ack; // of heartbeats; of other writes COMMITTED where this is APPLIED
+    bool read_only;
+    _Atomic uint64_t skipped; // rows that could not be read
+
+    // Jobs only.
+    weir__activity_cache *cache;
+    weir__privacy *privacy; // the rules in force; NULL: not read since they were forgotten
+    weir__text scratch;     // of weir__activity_event_insert()'s callers: redacted data
+};
+
+// The ids that clients may choose end here: above it there are enough left for those that SQLite chooses.
+#define WEIR__ACTIVITY_ID_MAX (INT64_C(1) << 62)
+
+int weir__activity_no_memory(weir_error *err);
+
+// ---------------------------------------------------------------------------------------------------- jobs
+
+typedef int weir__activity_job_fn(weir_activity *activity, weir_tx *tx, void *arg, weir_error *err);
+
+// Runs a job of ours and waits for it. `arg` may be on the stack: it is acknowledged as committed or durable,
+// never as applied only.
+int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, void *arg, const char *label,
+                         weir_error *err);
+
+// The first and the last call of a job that goes to the store by itself.
+int weir__activity_enter(weir_activity *activity, weir_tx *tx, weir_error *err);
+void weir__activity_leave(weir_activity *activity, weir_tx *tx);
+
+// --------------------------------------------------------------------------------------------------- cache
+
+// The event that a heartbeat is compared with: of those that do not end before 1970 the one with the highest
+// start; among equal ones that with the lowest end, then the lowest id. `start_ns` is the row's, uncut.
+typedef struct weir__activity_newest {
+    bool exists;
+    bool tied; // another one starts at the same moment
+    int64_t id, start_ns, end_ns;
+    weir__text data; // canonical
+} weir__activity_newest;
+
+// What the writer remembers of a bucket. Valid until the job ends or anything is forgotten.
+typedef struct weir__activity_bucket {
+    struct weir__activity_bucket *next;
+    uint64_t hash;
+    int64_t row;
+    bool knows_newest;
+    weir__activity_newest newest;
+    size_t id_size;
+    char id[];
+} weir__activity_bucket;
+
+int weir__activity_cache_create(weir__activity_cache **cache, weir_error *err);
+void weir__activity_cache_destroy(weir__activity_cache *cache);
+// Forgets all, or what is known of one bucket's events.
+void weir__activity_forget_all(weir_activity *activity);
+void weir__activity_forget_newest(weir_activity *activity, int64_t bucketrow);
+
+// In a job: the bucket's entry. NOTFOUND with the sentence that clients know.
+int weir__activity_bucket_enter(weir_activity *activity, weir_tx *tx, const char *id,
+                                weir__activity_bucket **bucket, weir_error *err);
+
+// -------------------------------------------------------------------------------------------------- schema
+
+// Before the store is opened: refuses a file that exists and is not ours, without changing anything of it.
+// What cannot be looked at is left to weir_open(), which says why.
+int weir__activity_schema_look(const char *path, const weir_config *config, weir_error *err);
+// Creates, migrates, checks; refuses what is not ours.
+int weir__activity_schema_prepare(weir_activity *activity, weir_error *err);
+
+// ------------------------------------------------------------------------------------------------- buckets
+
+// "The requested bucket '…' does not exist", and its counterpart.
+int weir__activity_no_bucket(const char *id, weir_error *err);
+int weir__activity_bucket_taken(const char *id, weir_error *err);
+
+// In any transaction: the row of a bucket, read from the database. NOTFOUND.
+int weir__activity_bucket_find(weir_tx *tx, const char *id, int64_t *row, weir_error *err);
+
+// Outside of any transaction: is this one of the four names of a bucket? INVALID.
+int weir__activity_check_name(const char *what, const char *name, weir_error *err);
+// Outside of any transaction: checks all fields; `data` takes the canonical data, and *out points into
+// `bucket` and `data`. INVALID, TOOBIG, NOMEM.
+int weir__activity_bucket_check(const weir_bucket *bucket, weir__text *data, weir_bucket *out,
+                                weir_error *err);
+
+// In a job: inserts a checked bucket. EXISTS.
+int weir__activity_bucket_insert(weir_activity *activity, weir_tx *tx, const weir_bucket *bucket,
+                                 int64_t now_ns, int64_t *row, weir_error *err);
+
+// In any transaction: reads one bucket, or all sorted by id. `row` for what belongs to it; valid until it
+// returns. Statements of the reader's own are fine in it.
+typedef int weir__activity_bucket_fn(void *context, weir_tx *tx, const weir_bucket *bucket, int64_t row,
+                                     weir_error *err);
+int weir__activity_bucket_read(weir_activity *activity, weir_tx *tx, const char *id,
+                               weir__activity_bucket_fn *each, void *context, weir_error *err);
+int weir__activity_buckets_read(weir_activity *activity, weir_tx *tx, weir__activity_bucket_fn *each,
+                                void *context, weir_error *err);
+
+// -------------------------------------------------------------------------------------------------- events
+
+// Outside of any transaction: checks an event as it came. `data` (cleared first) takes its canonical data
+// where it was not canonical; *out points into `in` or `data`, its moment and end are cut as they will be
+// stored. INVALID, MISMATCH (data is no object), TOOBIG, NOMEM.
+int weir__activity_event_check(const weir_event *in, weir__text *data, weir_event *out, weir_error *err);
+
+// One malloc'd block.
+weir_event *weir__activity_event_copy(const weir_event *event);
+
+// In a job: inserts a checked event into a bucket, or replaces the one with its id. CONSTRAINT: that is in
+// another bucket. The bucket's newest event is forgotten.
+int weir__activity_event_insert(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
+                                const weir_event *event, int64_t *id, weir_error *err);
+
+// A row of a bucket, as `query` cuts it, in any transaction. NULL: all.
+int weir__activity_events_read(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
+                               const weir_event_query *query, weir_event_fn *each, void *context,
+                               weir_error *err);
+
+// Counts a row that cannot be read, and says so once.
+void weir__activity_skip(weir_activity *activity, const char *table, int64_t id);
+
+// Events one after the other, however they are kept. `next` gives a checked event, valid until the next
+// call; *has false: the end. `rewind` goes back to the first: a job may run again.
+typedef struct weir__activity_source {
+    int (*next)(void *context, weir_event *event, bool *has, weir_error *err);
+    int (*rewind)(void *context, weir_error *err);
+    void *context;
+} weir__activity_source;
+
+// Told of each event of a source in its order: its row's id, 0 for one that a filter dropped. What it keeps it
+// must overwrite when the source is rewound.
+typedef int weir__activity_kept_fn(void *context, uint64_t index, int64_t id, weir_error *err);
+
+// In a job: rewinds, filters and inserts all events of a source. `kept` may be NULL.
+int weir__activity_insert_all(weir_activity *activity, weir_tx *tx, const char *bucket_id, int64_t bucketrow,
+                              const weir__activity_source *source, weir__activity_kept_fn *kept,
+                              void *context, weir_error *err);
+
+// ------------------------------------------------------------------------------------------------- privacy
+
+typedef enum weir__privacy_verdict {
+    WEIR__PRIVACY_KEEP,
+    WEIR__PRIVACY_REDACTED, // take `redacted` instead
+    WEIR__PRIVACY_DROP,
+} weir__privacy_verdict;
+
+// In a job: what the rules say to an event's canonical data. `redacted` (cleared first) is canonical. Reads
+// the rules when they are not known.
+int weir__privacy_apply(weir_activity *activity, weir_tx *tx, const char *bucket_id, const char *data,
+                        size_t data_size, weir__text *redacted, weir__privacy_verdict *verdict,
+                        weir_error *err);
+// Forgets the rules: the next job reads them again. Also when the handle is closed.
+void weir__privacy_forget(weir_activity *activity);
+
+#endif
