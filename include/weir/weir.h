@@ -266,6 +266,18 @@ int weir_exec_script(weir_tx *tx, const char *script, weir_error *err);
 int64_t weir_changes(weir_tx *tx);           // rows changed by the last statement that was run to its end
 int64_t weir_last_insert_rowid(weir_tx *tx); // of the last INSERT of this connection
 
+// For jobs that remember what they have written, so that they need not read it again. The value is the one of an
+// earlier job of this store only if all that was committed or changed since came from this store's jobs and
+// none of it was undone: no job failed, no savepoint or commit was rolled back, no other connection or process
+// committed, the store was not opened again. So a job compares it with the value under which its memory was filled,
+// forgets all when they differ, and keeps this one. It may also differ for less (the log was emptied in between),
+// and what a single failed statement undoes of its own does not count. Never 0 in a job; always 0 in a read, which has
+// a snapshot instead. Cheap: the first call in a transaction asks SQLite, the others do not.
+uint64_t weir_tx_epoch(weir_tx *tx);
+// Rows inserted, changed or deleted by this connection since it was opened, triggers included and whatever became of
+// them: two calls around a statement tell whether it changed anything.
+int64_t weir_tx_changes_total(weir_tx *tx);
+
 // The connection, for what the wrapper lacks. Do not end the transaction, change journal_mode, synchronous or
 // checkpoint on it (refused with SQLITE_AUTH), and do not keep it. Finalize what you prepare on it before the job or
 // read ends: what still runs then is reset.

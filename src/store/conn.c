@@ -132,7 +132,9 @@ static int on_authorize(void *arg, int action, const char *first, const char *se
                                        "wal_autocheckpoint", "locking_mode", "query_only",
                                        "journal_size_limit", "busy_timeout"};
     (void)third, (void)fourth;
-    const weir_tx *conn = arg;
+    weir_tx *conn = arg;
+    if (action == SQLITE_SAVEPOINT && first && strcmp(first, "ROLLBACK") == 0)
+        conn->undo_prepared = conn->undo_unseen = true;
     if (conn->own_sql)
         return SQLITE_OK;
     if (action == SQLITE_TRANSACTION || action == SQLITE_ATTACH || action == SQLITE_DETACH)
@@ -187,8 +189,10 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
     sqlite3_progress_handler(conn->db, WEIR__CONN_PROGRESS_OPS, on_progress, conn);
     sqlite3_set_authorizer(conn->db, on_authorize, conn);
     sqlite3_commit_hook(conn->db, on_commit, conn);
-    const int prepared =
+    int prepared =
         sqlite3_prepare_v3(conn->db, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &conn->rollback, NULL);
+    if (prepared == SQLITE_OK)
+        prepared = weir__epoch_init(conn);
     if (prepared != SQLITE_OK) {
         const int code = weir__conn_error(conn, prepared, "open", err);
         weir__conn_close(conn);
@@ -204,6 +208,7 @@ void weir__conn_close(weir_tx *conn)
         return;
     weir__stmt_cache_clear(conn);
     sqlite3_finalize(conn->rollback);
+    sqlite3_finalize(conn->data_version_stmt);
     for (sqlite3_stmt *left = NULL; conn->db && (left = sqlite3_next_stmt(conn->db, NULL)) != NULL;)
         sqlite3_finalize(left); // somebody's, of the raw connection
     sqlite3_close_v2(conn->db);
@@ -268,6 +273,7 @@ void weir__conn_use_end(weir_tx *conn)
     weir__stmt_release_used(conn);
     if (conn->raw)
         reset_raw(conn);
+    weir__epoch_end_use(conn);
     conn->use++; // nothing is in use: all may leave the cache
     conn->deadline_ns = WEIR__FOREVER;
     conn->reading = false;
@@ -302,6 +308,8 @@ int weir__conn_control(weir_tx *conn, const char *sql)
             rc = sqlite3_step(stmt->handle);
         while (rc == SQLITE_ROW);
         const int reset = sqlite3_reset(stmt->handle);
+        if (stmt->undoes)
+            weir__epoch_change(conn);
         rc = rc == SQLITE_DONE ? SQLITE_OK : reset;
         weir__stmt_put(stmt);
     }

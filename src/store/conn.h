@@ -39,6 +39,7 @@ struct weir_stmt {
     uint64_t used_in; // the use of the connection (weir_tx.use) that prepared it last
     bool running;     // stepped and not yet reset
     bool own;         // one of ours, which the authorizer let pass: not for jobs and reads
+    bool undoes;      // ROLLBACK TO a savepoint
     bool cached;      // false: too many are in use, finalized at the end of this use
     weir_stmt *bucket_next;
     weir_stmt *used_next;
@@ -79,6 +80,15 @@ struct weir_tx {
 
     sqlite3_stmt *rollback; // prepared at opening: when it is needed there may be no memory for it
 
+    // epoch.c
+    uint64_t epoch;
+    sqlite3_stmt *data_version_stmt; // prepared at opening, too; the writer's connection only
+    int64_t data_version;            // as read last
+    bool data_version_is_read;       // in the open transaction
+    bool undo_prepared;              // the authorizer has just seen a ROLLBACK TO
+    bool
+        undo_unseen; // one was prepared in this use that is not run through our statements: it may run at any time
+
     bool raw;     // the raw connection was handed out in this use
     bool own_sql; // our own BEGIN, COMMIT, SAVEPOINT are being prepared: the authorizer lets them pass
 
@@ -113,6 +123,15 @@ void weir__conn_use_end(weir_tx *conn);
 // Runs one of our own statements (transaction control), cached like the others. Returns SQLite's extended
 // code.
 int weir__conn_control(weir_tx *conn, const char *sql);
+
+// ---- epoch.c
+// Returns SQLite's code.
+int weir__epoch_init(weir_tx *conn);
+// Something that a job may remember has been undone.
+void weir__epoch_change(weir_tx *conn);
+// A new transaction: somebody else may have committed since the last one.
+void weir__epoch_begin(weir_tx *conn);
+void weir__epoch_end_use(weir_tx *conn);
 
 // Ends the open transaction, if there is one.
 void weir__conn_roll_back(weir_tx *conn);

@@ -122,11 +122,15 @@ static int stmt_create(weir_tx *conn, const char *sql, size_t size, uint64_t has
     memcpy(copy, sql, size + 1);
     *stmt = (weir_stmt){.conn = conn, .sql = copy, .sql_size = size, .hash = hash, .own = conn->own_sql};
     const char *rest = NULL;
+    const bool undo_unseen = conn->undo_unseen;
+    conn->undo_prepared = false;
     int rc = size >= INT32_MAX ? SQLITE_TOOBIG
                                : sqlite3_prepare_v3(conn->db, sql, (int)size + 1, SQLITE_PREPARE_PERSISTENT,
                                                     &stmt->handle, &rest);
     if (rc == SQLITE_OK && (!stmt->handle || !is_blank(rest)))
         rc = SQLITE_MISUSE;
+    stmt->undoes = conn->undo_prepared;
+    conn->undo_unseen = undo_unseen;
     if (rc != SQLITE_OK) {
         stmt_destroy(stmt);
         return rc;
@@ -331,6 +335,8 @@ int weir_step(weir_stmt *stmt, bool *row, weir_error *err)
                                sqlite3_errstr(stmt->bind_code), stmt->sql);
     stmt->running = true;
     const int rc = sqlite3_step(stmt->handle);
+    if (stmt->undoes)
+        weir__epoch_change(stmt->conn);
     if (rc == SQLITE_ROW) {
         *row = true;
         return WEIR_OK;

@@ -11,7 +11,8 @@
 //   reader.c      the pool of read-only connections; snapshots; the reader gap
 //   checkpoint.c  pinned and guarded checkpoints; the checkpointer thread
 //   report.c      statistics;  health.c;  maintain.c  weir_optimize
-//   conn.c, stmt.c   connections and their statements;  vfs.c  what SQLite's file access passes through
+//   conn.c, stmt.c   connections and their statements;  epoch.c  what jobs may remember
+//   vfs.c         what SQLite's file access passes through
 //   outside.c     who else holds locks
 //
 // Locks, outermost first; whoever holds one takes only those further down:

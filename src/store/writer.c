@@ -451,6 +451,7 @@ static bool begin(weir_store *store)
     move(store, WEIR__WRITER_BEGINNING);
     writer->attempt_until_ns = attempt_until(store);
     const int rc = weir__conn_control(writer->conn, "BEGIN IMMEDIATE");
+    weir__epoch_begin(writer->conn);
     if (rc == SQLITE_OK) {
         move(store, WEIR__WRITER_OPEN);
         writer->next_to_run = writer->group.first;
