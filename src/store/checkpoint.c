@@ -270,11 +270,7 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
     if (code == WEIR_OK)
         code = checkpoint_call(store, how->mode, false, report, err);
     report->writer_ns += weir__clock_now_ns(store->clock) - taken_ns;
-    pthread_mutex_lock(&queue->lock);
-    weir__turn_give(store);
-    if (queue->jobs.size > 0)
-        weir__queue_wake_writer(queue);
-    pthread_mutex_unlock(&queue->lock);
+    weir__turn_return(store);
     return code;
 }
 

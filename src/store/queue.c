@@ -132,6 +132,16 @@ void weir__turn_give(weir_store *store)
     pthread_cond_broadcast(&queue->turn);
 }
 
+void weir__turn_return(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    weir__turn_give(store);
+    if (queue->jobs.size > 0)
+        weir__queue_wake_writer(queue);
+    pthread_mutex_unlock(&queue->lock);
+}
+
 // --------------------------------------------------------------------------------------------- in and out
 
 int weir__queue_open(const weir_store *store, weir_error *err)

@@ -171,9 +171,7 @@ static int begin(weir_snapshot *snapshot, uint64_t deadline_ns, weir_error *err)
 static void give_turn(weir_store *store)
 {
     weir__conn_pragma_int64(store->writer.conn, "PRAGMA query_only=0", NULL, NULL);
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_give(store);
-    pthread_mutex_unlock(&store->queue.lock);
+    weir__turn_return(store);
 }
 
 // Once the connection is back in the pool, weir_close may take the store away, unless this thread has the turn.

@@ -323,6 +323,9 @@ void weir__jobs_append(weir__job_list *list, weir__job_list *rest); // empties r
 // The turn: queue.lock is held. WEIR_BUSY past the deadline.
 int weir__turn_take(weir_store *store, uint64_t deadline_ns);
 void weir__turn_give(weir_store *store);
+// Gives it back without the lock, and wakes the writer's thread for what came meanwhile. The store may be gone after
+// it, for a caller that weir_close does not wait for.
+void weir__turn_return(weir_store *store);
 // The same without waiting: gets the turn or a place in line, to be kept until `granted` (queue.turn tells).
 void weir__turn_ask(weir_store *store, weir__turn_wait *wait);
 // Frees or keeps ended jobs, and lets those in who wait for room. Takes queue.lock.

@@ -72,9 +72,7 @@ static int sync_database_in_turn(weir_store *store, weir_error *err)
     weir__turn_take(store, WEIR__FOREVER);
     pthread_mutex_unlock(&store->queue.lock);
     const int code = weir__conn_sync_database(store->writer.conn, err);
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_give(store);
-    pthread_mutex_unlock(&store->queue.lock);
+    weir__turn_return(store);
     return code;
 }
 

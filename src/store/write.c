@@ -85,16 +85,6 @@ int weir_submit(weir_store *store, weir_job_fn *run, void *arg, const weir_write
     return code;
 }
 
-static void give_turn(weir_store *store)
-{
-    weir__queue *queue = &store->queue;
-    pthread_mutex_lock(&queue->lock);
-    weir__turn_give(store);
-    if (queue->jobs.size > 0)
-        weir__queue_wake_writer(queue);
-    pthread_mutex_unlock(&queue->lock);
-}
-
 int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_options *given,
                weir_error *err)
 {
@@ -113,7 +103,7 @@ int weir_write(weir_store *store, weir_job_fn *run, void *arg, const weir_write_
     }
     if (lead) {
         weir__writer_run_group(store);
-        give_turn(store);
+        weir__turn_return(store);
     }
     return weir__waiter_wait(&waiter);
 }

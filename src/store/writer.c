@@ -245,9 +245,7 @@ void weir__writer_fence_in_turn(weir_store *store, const weir_error *why)
     weir__turn_take(store, WEIR__FOREVER);
     pthread_mutex_unlock(&store->queue.lock);
     weir__writer_fence(store, why);
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_give(store);
-    pthread_mutex_unlock(&store->queue.lock);
+    weir__turn_return(store);
 }
 
 static uint64_t earliest_deadline(const weir__job_list *jobs)
