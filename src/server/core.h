@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What the server's files share: the server, an exchange (one request and its answer), routes.
+// What the server's files share: the server, an exchange (one request and its answer), routes, dialects.
+//
+// Two stores may stand behind one listener, runs and activity, each of which has its own clients with their own
+// idea of HTTP: paths, errors, guards, headers. Such an idea is a *dialect*; the decoded path decides which one
+// a request is in (dialect.c).
 //
 // Threads. The HTTP library's event thread owns all sockets. It creates an exchange when a request line has
 // come, collects the body, and then suspends the connection and hands the exchange to a worker. From there
@@ -16,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <weir/activity.h>
 #include <weir/runs.h>
 #include <weir/weir.h>
 
@@ -37,16 +42,25 @@ typedef enum weir__outcome {
     WEIR__LATER,    // somebody else will answer and call weir__exchange_finish()
 } weir__outcome;
 
-// Answers a request, on a worker thread.
+// Answers a request, on a thread of its route's lane.
 typedef weir__outcome weir__handler(weir__exchange *exchange);
 
 // Whose threads run a handler. Those that write (or check the whole file) may have to wait for another process's
 // lock, and reads must not wait behind them. Starts do not write on a worker: the engine does that.
+//
+// A handler of the EVENT lane never waits for anything, a disk included: it runs on the event thread itself, which
+// saves two changes of threads, unless its body is larger than WEIR__EVENT_BODY_BYTES_MAX (a WRITE worker then). It
+// either answers at once, or calls weir__exchange_suspend(), hands the exchange to somebody who will call
+// weir__exchange_finish(), and returns WEIR__LATER. What would have to wait after all goes to a worker with
+// weir__exchange_hand_over().
 typedef enum weir__lane {
     WEIR__LANE_READ,
     WEIR__LANE_WRITE,
-    WEIR__LANES,
+    WEIR__LANES, // those that have workers
+    WEIR__LANE_EVENT = WEIR__LANES,
 } weir__lane;
+
+enum { WEIR__EVENT_BODY_BYTES_MAX = 64 << 10 };
 
 typedef struct weir__route {
     const char *method; // GET also serves HEAD
@@ -62,8 +76,44 @@ enum { WEIR__ALLOW_SIZE = 64 };
 const weir__route *weir__route_find(const weir__route *routes, size_t routes_count, const char *method,
                                     const weir__uri *uri, char allow[WEIR__ALLOW_SIZE]);
 
+// The first route whose path and method both fit, or NULL.
+const weir__route *weir__route_match(const weir__route *routes, size_t routes_count, const char *method,
+                                     const weir__uri *uri);
+
+// The first weir__routes_common_count need no runs.
 extern const weir__route weir__routes[];
-extern const size_t weir__routes_count;
+extern const size_t weir__routes_count, weir__routes_common_count;
+extern const weir__route weir__activity_routes[];
+extern const size_t weir__activity_routes_count;
+
+// ---------------------------------------------------------------------------------------------- dialects
+
+typedef struct weir__header {
+    const char *name, *value;
+} weir__header;
+
+typedef struct weir__dialect {
+    // The checks before a body is read, form aside: finds the route, or answers.
+    void (*guard)(weir__exchange *exchange);
+    // Writes the body of an error; returns its media type.
+    const char *(*write_error)(const weir__exchange *exchange, unsigned status, const weir__text *sentence,
+                               weir__text *body);
+    unsigned (*status_of_code)(int code);
+    const char *json_type;
+    const weir__header *headers; // of every answer; the last has no name
+} weir__dialect;
+
+extern const weir__dialect weir__dialect_runs, weir__dialect_activity;
+
+// Takes the target apart and decides its dialect. Errors: those of weir__uri_parse().
+int weir__dialect_choose(weir__exchange *exchange, weir_error *err);
+
+void weir__guard_runs(weir__exchange *exchange);
+void weir__guard_activity(weir__exchange *exchange);
+// Is a name from a Host header one of ours: loopback, the address that was connected to, one that was allowed?
+bool weir__host_is_ours(const weir__exchange *exchange, const char *name);
+// Sets the limit of the body, and refuses one that is announced to be larger.
+bool weir__guard_size(weir__exchange *exchange, size_t bytes_max);
 
 typedef enum weir__exchange_state {
     WEIR__EXCHANGE_NEW,       // the request line has come
@@ -73,6 +123,21 @@ typedef enum weir__exchange_state {
     WEIR__EXCHANGE_ANSWERED,
 } weir__exchange_state;
 
+// The headers that somebody here asks for, and how often those came that may come once only. The strings belong
+// to the library and live as long as the exchange.
+typedef struct weir__headers {
+    const char *host, *origin, *content_length, *content_type, *transfer_encoding, *authorization, *expect;
+    unsigned hosts, content_lengths, transfer_encodings;
+    bool malformed;
+} weir__headers;
+
+// What a body is, by its Content-Type.
+typedef enum weir__media {
+    WEIR__MEDIA_OTHER,
+    WEIR__MEDIA_JSON,
+    WEIR__MEDIA_FORM, // multipart/form-data
+} weir__media;
+
 struct weir__exchange {
     weir__server *server;
     struct MHD_Connection *connection;
@@ -80,10 +145,14 @@ struct weir__exchange {
     weir__exchange_state state;
     char *target; // as it came, NULL: too long
     char method[16];
+    const weir__dialect *dialect;
+    weir__headers headers; // filled by the guard
+    weir__media media;     // of the body; activity
     weir__uri uri;
     const weir__route *route;
     const weir__key *key; // who asks; NULL: no keys are configured
     weir__text body;
+    size_t body_bytes_max;
     size_t drained_bytes;
     bool endless; // nobody knows where its body ends: answer at once and close
     uint64_t began_ns;
@@ -91,6 +160,9 @@ struct weir__exchange {
     unsigned status; // of the answer, or of the refusal; 0: none yet
     struct MHD_Response *response;
     uint64_t spooled_bytes; // of the answer, in a file
+
+    const char *cors_origin; // may read the answer; NULL: nobody asked
+    weir__handler *then;     // weir__exchange_hand_over()
 
     bool wait; // POST /api/executions: answer when the run has ended
     char run_id[WEIR_ID_SIZE];
@@ -108,10 +180,14 @@ typedef struct weir__health_probe {
 } weir__health_probe;
 
 struct weir__server {
-    weir__serve_options options; // defaults filled in; immutable
-    const char **redact;         // NULL-terminated, for weir_runs_open; immutable
-    weir_runs *runs;
+    weir__serve_options options;         // defaults filled in; immutable
+    const char **redact;                 // NULL-terminated, for weir_runs_open; immutable
+    weir_runs *runs;                     // NULL: not served
+    weir_activity *activity;             // NULL: not served
+    char *activity_directory;            // where its temporary files go; immutable
+    weir_activity_local local;           // this machine, for activity; immutable
     weir__keys keys;                     // immutable
+    weir__key activity_key;              // .key NULL: none; immutable
     weir__workers *workers[WEIR__LANES]; // immutable while the event thread lives
     weir__peers peers;
     struct MHD_Daemon *daemon;
@@ -135,6 +211,13 @@ struct weir__server {
 // Each of these sets the answer; the last one counts.
 void weir__answer_spool(weir__exchange *exchange, unsigned status, weir__spool *spool); // takes the content
 void weir__answer_json(weir__exchange *exchange, unsigned status, char *json); // takes it; NULL: no memory
+// Takes `bytes` (malloc'd; NULL: no memory). `type` NULL: no Content-Type.
+void weir__answer_bytes(weir__exchange *exchange, unsigned status, const char *type, char *bytes,
+                        size_t size);
+// Neither body nor Content-Type.
+void weir__answer_empty(weir__exchange *exchange, unsigned status);
+// The sentence in the form of the dialect: {"error":…} for runs, {"message":…} for activity. With the status 304
+// nothing but the status is sent.
 void weir__answer_error(weir__exchange *exchange, unsigned status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 // With the status that belongs to the code.
@@ -146,12 +229,19 @@ void weir__answer_file(weir__exchange *exchange, int fd, const char *media_type,
 // As weir__answer_code(), with the words that clients know for what is not there.
 void weir__answer_missing(weir__exchange *exchange, const weir_error *error, const char *words);
 
-unsigned weir__status_of_code(int code);
 // A segment of the path that the route has a `*` for.
 const char *weir__exchange_segment(const weir__exchange *exchange, size_t index);
 weir__spool weir__exchange_spool(const weir__exchange *exchange);
+// The same for an answer that may have gigabytes: bounded by WEIR__SPOOL_EXPORT_BYTES_MAX and by free space.
+weir__spool weir__exchange_export_spool(const weir__exchange *exchange);
+// The body, or the part of a form that an import wants. INVALID where there is no such part, or the form is no form.
+int weir__exchange_input(const weir__exchange *exchange, weir_activity_input *input, weir_error *err);
 // A request header, or NULL.
 const char *weir__exchange_header(const weir__exchange *exchange, const char *name);
+// Before an EVENT handler hands the exchange to somebody who finishes it. Fine on a worker, too.
+void weir__exchange_suspend(weir__exchange *exchange);
+// Has a worker of `lane` (READ or WRITE) run `handler`, and returns what the caller has to return.
+weir__outcome weir__exchange_hand_over(weir__exchange *exchange, weir__lane lane, weir__handler *handler);
 // The answer is complete: the event thread sends it. The exchange must not be touched after it. Any thread.
 void weir__exchange_finish(weir__exchange *exchange);
 
@@ -193,5 +283,7 @@ weir__handler weir__get_executions, weir__post_execution, weir__get_active, weir
 weir__handler weir__get_artifact, weir__download_artifact, weir__get_run_artifacts, weir__get_stored_file;
 weir__handler weir__get_health, weir__get_health_status, weir__get_health_metrics, weir__get_health_database,
     weir__post_optimize, weir__get_store;
+
+weir__handler weir__activity_get_info;
 
 #endif

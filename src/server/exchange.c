@@ -15,38 +15,7 @@
 #include "server/core.h"
 #include "server/http.h"
 
-static const char json_type[] = "application/json; charset=utf-8";
 static const char text_type[] = "text/plain; charset=utf-8";
-
-unsigned weir__status_of_code(int code)
-{
-    switch (code) {
-    case WEIR_OK:
-        return MHD_HTTP_OK;
-    case WEIR_INVALID:
-        return MHD_HTTP_BAD_REQUEST;
-    case WEIR_NOTFOUND:
-        return MHD_HTTP_NOT_FOUND;
-    case WEIR_STATE:
-    case WEIR_EXISTS:
-        return MHD_HTTP_CONFLICT;
-    case WEIR_TOOBIG:
-        return MHD_HTTP_CONTENT_TOO_LARGE;
-    case WEIR_BUSY:
-    case WEIR_EXPIRED:
-    case WEIR_FULL:
-    case WEIR_CLOSED:
-    case WEIR_FENCED:
-    case WEIR_CANCELLED:
-        return MHD_HTTP_SERVICE_UNAVAILABLE;
-    case WEIR_DENIED: // the store is read-only
-        return MHD_HTTP_FORBIDDEN;
-    case WEIR_UNSUPPORTED:
-        return MHD_HTTP_NOT_IMPLEMENTED;
-    default:
-        return MHD_HTTP_INTERNAL_SERVER_ERROR;
-    }
-}
 
 const char *weir__exchange_header(const weir__exchange *exchange, const char *name)
 {
@@ -72,13 +41,12 @@ static void install(weir__exchange *exchange, unsigned status, struct MHD_Respon
     }
     exchange->status = status;
     exchange->response = response;
-    weir__answer_header(exchange, "Content-Type", type);
-    weir__answer_header(exchange, "X-Content-Type-Options", "nosniff");
-    weir__answer_header(exchange, "Content-Security-Policy",
-                        "default-src 'none'; frame-ancestors 'none'; sandbox");
-    weir__answer_header(exchange, "Cross-Origin-Resource-Policy", "same-origin");
-    weir__answer_header(exchange, "Referrer-Policy", "no-referrer");
-    weir__answer_header(exchange, "Cache-Control", "no-store");
+    if (type != NULL)
+        weir__answer_header(exchange, "Content-Type", type);
+    for (const weir__header *header = exchange->dialect->headers; header->name != NULL; header++)
+        weir__answer_header(exchange, header->name, header->value);
+    if (exchange->cors_origin != NULL)
+        weir__answer_header(exchange, "Access-Control-Allow-Origin", exchange->cors_origin);
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         weir__answer_header(exchange, "Retry-After", "1");
 }
@@ -102,7 +70,7 @@ void weir__answer_spool(weir__exchange *exchange, unsigned status, weir__spool *
     if (weir__spool_end(spool, &err) != WEIR_OK) {
         weir__answer_code(exchange, &err);
     } else if (spool->fd < 0) {
-        install_text(exchange, status, &spool->text, json_type);
+        install_text(exchange, status, &spool->text, exchange->dialect->json_type);
     } else {
         uint64_t bytes = 0;
         const int fd = weir__spool_take_file(spool, &bytes);
@@ -110,7 +78,7 @@ void weir__answer_spool(weir__exchange *exchange, unsigned status, weir__spool *
         if (response == NULL)
             (void)close(fd);
         exchange->spooled_bytes += bytes;
-        install(exchange, status, response, json_type);
+        install(exchange, status, response, exchange->dialect->json_type);
     }
     weir__spool_free(spool);
 }
@@ -122,37 +90,45 @@ void weir__answer_json(weir__exchange *exchange, unsigned status, char *json)
         response = MHD_create_response_from_buffer(strlen(json), json, MHD_RESPMEM_MUST_FREE);
     if (response == NULL)
         free(json);
-    install(exchange, status, response, json_type);
+    install(exchange, status, response, exchange->dialect->json_type);
 }
 
-// Programs get JSON: everything below /api. Elsewhere a line of text, as StepFlow Monitor's pages do.
-static bool wants_json(const weir__exchange *exchange)
+void weir__answer_bytes(weir__exchange *exchange, unsigned status, const char *type, char *bytes, size_t size)
 {
-    return exchange->target == NULL || strncmp(exchange->target, "/api", 4) == 0;
+    struct MHD_Response *response = NULL;
+    if (bytes != NULL)
+        response = MHD_create_response_from_buffer(size, bytes, MHD_RESPMEM_MUST_FREE);
+    if (response == NULL)
+        free(bytes);
+    install(exchange, status, response, type);
+}
+
+void weir__answer_empty(weir__exchange *exchange, unsigned status)
+{
+    static char nothing[] = "";
+    install(exchange, status, MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT), NULL);
 }
 
 void weir__answer_error(weir__exchange *exchange, unsigned status, const char *format, ...)
 {
     weir__text sentence = {0}, body = {0};
     va_list args;
+    if (status == MHD_HTTP_NOT_MODIFIED) {
+        weir__answer_empty(exchange, status);
+        return;
+    }
     va_start(args, format);
     weir__text_vprintf(&sentence, format, args);
     va_end(args);
-    if (wants_json(exchange)) {
-        weir__text_add(&body, "{\"error\":");
-        weir__text_json_string(&body, weir__text_string(&sentence), sentence.size);
-        weir__text_printf(&body, ",\"status\":%u}", status);
-    } else {
-        weir__text_printf(&body, "%u: %s", status, weir__text_string(&sentence));
-    }
-    install_text(exchange, status, &body, wants_json(exchange) ? json_type : text_type);
+    const char *type = exchange->dialect->write_error(exchange, status, &sentence, &body);
+    install_text(exchange, status, &body, type);
     weir__text_free(&sentence);
     weir__text_free(&body);
 }
 
 void weir__answer_code(weir__exchange *exchange, const weir_error *error)
 {
-    const unsigned status = weir__status_of_code(error->code);
+    const unsigned status = exchange->dialect->status_of_code(error->code);
     if (status == MHD_HTTP_INTERNAL_SERVER_ERROR)
         weir__log(WEIR__LOG_ERROR, "%s: %s", weir_code_name(error->code), error->text);
     weir__answer_error(exchange, status, "%s",
@@ -176,8 +152,27 @@ const char *weir__exchange_segment(const weir__exchange *exchange, size_t index)
 weir__spool weir__exchange_spool(const weir__exchange *exchange)
 {
     weir__spool spool;
-    weir__spool_init(&spool, weir_runs_storage_path(exchange->server->runs));
+    const weir__server *server = exchange->server;
+    const bool beside_activity = exchange->dialect == &weir__dialect_activity || server->runs == NULL;
+    weir__spool_init(&spool,
+                     beside_activity ? server->activity_directory : weir_runs_storage_path(server->runs));
     return spool;
+}
+
+weir__spool weir__exchange_export_spool(const weir__exchange *exchange)
+{
+    weir__spool spool = weir__exchange_spool(exchange);
+    spool.bytes_max = WEIR__SPOOL_EXPORT_BYTES_MAX;
+    return spool;
+}
+
+int weir__exchange_input(const weir__exchange *exchange, weir_activity_input *input, weir_error *err)
+{
+    *input = (weir_activity_input){
+        .bytes = weir__text_string(&exchange->body), .fd = -1, .size = exchange->body.size};
+    if (exchange->media == WEIR__MEDIA_FORM)
+        return weir__error_set(err, WEIR_UNSUPPORTED, "forms cannot be read yet");
+    return WEIR_OK;
 }
 
 // Has the client a current copy already? If-None-Match decides alone where it is given.
@@ -264,6 +259,32 @@ void weir__answer_file(weir__exchange *exchange, int fd, const char *media_type,
                        (unsigned long long)size);
         weir__answer_header(exchange, "Content-Range", content_range);
     }
+}
+
+void weir__exchange_suspend(weir__exchange *exchange)
+{
+    if (exchange->state == WEIR__EXCHANGE_WORKING)
+        return;
+    exchange->state = WEIR__EXCHANGE_WORKING;
+    MHD_suspend_connection(exchange->connection);
+}
+
+static void work(void *arg)
+{
+    weir__exchange *exchange = arg;
+    if (exchange->then(exchange) == WEIR__ANSWERED)
+        weir__exchange_finish(exchange);
+}
+
+weir__outcome weir__exchange_hand_over(weir__exchange *exchange, weir__lane lane, weir__handler *handler)
+{
+    WEIR_ASSERT(lane < WEIR__LANES);
+    exchange->then = handler;
+    weir__exchange_suspend(exchange);
+    if (weir__workers_submit(exchange->server->workers[lane], work, exchange))
+        return WEIR__LATER;
+    weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "too many requests wait already; try again");
+    return WEIR__ANSWERED;
 }
 
 void weir__exchange_finish(weir__exchange *exchange)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Who may ask what: the checks on a request's line and headers, before its body is read. In order: form,
-// Host, route, Origin, API key, size.
+// Who may ask what: the checks on a request's line and headers, before its body is read. Form comes first and is
+// the same for all; then the dialect's own checks. Here those of runs: Host, route, Origin, API key, size.
 //
 // Why Host and Origin on a server that listens on loopback: a page from anywhere can make its visitor's
 // browser send requests to localhost. A name that is rebound to 127.0.0.1 shows in Host; a request that
@@ -24,7 +24,7 @@ static bool listed(const weir__strings *strings, const char *text)
     return false;
 }
 
-static bool host_is_ours(const weir__exchange *exchange, const char *name)
+bool weir__host_is_ours(const weir__exchange *exchange, const char *name)
 {
     struct sockaddr_storage local;
     socklen_t size = sizeof local;
@@ -37,52 +37,47 @@ static bool host_is_ours(const weir__exchange *exchange, const char *name)
     return strcmp(address, name) == 0;
 }
 
-typedef struct header_count {
-    const char *name;
-    unsigned count;
-} header_count;
-
-static enum MHD_Result count_header(void *context, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
+// Keeps what somebody here asks for.
+static void keep_header(weir__headers *headers, const char *name, const char *value)
 {
-    header_count *counted = context;
+    const struct {
+        const char *name;
+        const char **value;
+        unsigned *count; // NULL: the first one is taken
+    } known[] = {
+        {"Host", &headers->host, &headers->hosts},
+        {"Content-Length", &headers->content_length, &headers->content_lengths},
+        {"Content-Type", &headers->content_type, NULL},
+        {"Transfer-Encoding", &headers->transfer_encoding, &headers->transfer_encodings},
+        {"Origin", &headers->origin, NULL},
+        {"Authorization", &headers->authorization, NULL},
+        {"Expect", &headers->expect, NULL},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcasecmp(name, known[i].name) != 0)
+            continue;
+        if (*known[i].value == NULL)
+            *known[i].value = value;
+        if (known[i].count != NULL)
+            ++*known[i].count;
+    }
+}
+
+static enum MHD_Result read_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    weir__headers *headers = context;
     (void)kind;
-    (void)value;
-    if (strcasecmp(name, counted->name) == 0)
-        counted->count++;
-    return MHD_YES;
-}
-
-static unsigned headers_named(const weir__exchange *exchange, const char *name)
-{
-    header_count counted = {.name = name};
-    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, count_header, &counted);
-    return counted.count;
-}
-
-static enum MHD_Result check_header(void *context, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
-    bool *well_formed = context;
-    (void)kind;
-    *well_formed = weir__http_header_ok(name, value == NULL ? "" : value);
-    return *well_formed ? MHD_YES : MHD_NO;
-}
-
-static bool headers_are_well_formed(const weir__exchange *exchange)
-{
-    bool well_formed = true;
-    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, check_header, &well_formed);
-    return well_formed;
+    headers->malformed = !weir__http_header_ok(name, value == NULL ? "" : value);
+    keep_header(headers, name, value == NULL ? "" : value);
+    return headers->malformed ? MHD_NO : MHD_YES;
 }
 
 // Is it beyond doubt where the body ends? A proxy in front must not see another end than we do.
-static bool body_has_one_end(const weir__exchange *exchange)
+static bool body_has_one_end(const weir__headers *headers)
 {
-    const unsigned lengths = headers_named(exchange, "Content-Length");
-    const unsigned codings = headers_named(exchange, "Transfer-Encoding");
-    const char *coding = weir__exchange_header(exchange, "Transfer-Encoding");
-    return lengths + codings <= 1 && (coding == NULL || strcasecmp(coding, "chunked") == 0);
+    return headers->content_lengths + headers->transfer_encodings <= 1 &&
+           (headers->transfer_encoding == NULL || strcasecmp(headers->transfer_encoding, "chunked") == 0);
 }
 
 static bool check_form(weir__exchange *exchange)
@@ -93,18 +88,19 @@ static bool check_form(weir__exchange *exchange)
                            exchange->server->options.url_bytes_max);
         return false;
     }
-    if (weir__uri_parse(exchange->target, &exchange->uri, &err) != WEIR_OK) {
+    if (weir__dialect_choose(exchange, &err) != WEIR_OK) {
         weir__answer_code(exchange, &err);
         return false;
     }
-    if (!headers_are_well_formed(exchange)) {
+    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, read_header, &exchange->headers);
+    if (exchange->headers.malformed) {
         weir__answer_error(
             exchange, MHD_HTTP_BAD_REQUEST,
             "a header has blanks in its name, a control character, or goes on in a second line");
         exchange->endless = true;
         return false;
     }
-    if (!body_has_one_end(exchange)) {
+    if (!body_has_one_end(&exchange->headers)) {
         weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST,
                            "a body has one Content-Length, or Transfer-Encoding: chunked, and not both");
         exchange->endless = true;
@@ -116,12 +112,12 @@ static bool check_form(weir__exchange *exchange)
 static bool check_host(weir__exchange *exchange)
 {
     char name[WEIR__HTTP_HOST_SIZE];
-    const char *host = weir__exchange_header(exchange, "Host");
-    if (headers_named(exchange, "Host") != 1 || host == NULL || !weir__http_host(host, name)) {
+    const weir__headers *headers = &exchange->headers;
+    if (headers->hosts != 1 || !weir__http_host(headers->host, name)) {
         weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST, "the request needs one well-formed Host header");
         return false;
     }
-    if (!host_is_ours(exchange, name)) {
+    if (!weir__host_is_ours(exchange, name)) {
         weir__answer_error(exchange, MHD_HTTP_FORBIDDEN,
                            "the Host '%s' is not one of this server's names; if it should be, start it with "
                            "--allow-host %s",
@@ -134,8 +130,9 @@ static bool check_host(weir__exchange *exchange)
 static bool check_route(weir__exchange *exchange)
 {
     char allow[WEIR__ALLOW_SIZE];
-    exchange->route =
-        weir__route_find(weir__routes, weir__routes_count, exchange->method, &exchange->uri, allow);
+    exchange->route = weir__route_find(
+        weir__routes, exchange->server->runs != NULL ? weir__routes_count : weir__routes_common_count,
+        exchange->method, &exchange->uri, allow);
     if (exchange->route != NULL)
         return true;
     if (allow[0] == '\0') {
@@ -151,11 +148,10 @@ static bool check_origin(weir__exchange *exchange)
 {
     if (strcmp(exchange->route->method, "GET") == 0)
         return true;
-    const char *origin = weir__exchange_header(exchange, "Origin");
+    const char *origin = exchange->headers.origin;
     const char *site = weir__exchange_header(exchange, "Sec-Fetch-Site");
-    const char *host = weir__exchange_header(exchange, "Host");
     if (origin != NULL) {
-        if (weir__http_origin_is_own(origin, host) ||
+        if (weir__http_origin_is_own(origin, exchange->headers.host) ||
             listed(&exchange->server->options.allow_origins, origin))
             return true;
         weir__answer_error(
@@ -177,19 +173,27 @@ static const char *given_key(const weir__exchange *exchange)
     const char *key = weir__exchange_header(exchange, "x-api-key");
     if (key != NULL)
         return key;
-    const char *authorization = weir__exchange_header(exchange, "Authorization");
+    const char *authorization = exchange->headers.authorization;
     if (authorization == NULL || strncasecmp(authorization, scheme, sizeof scheme - 1) != 0)
         return NULL;
     return authorization + sizeof scheme - 1;
 }
 
+// Who asks. The activity's key opens what nobody else guards: everything, where there are no other keys.
+static const weir__key *find_key(const weir__server *server, const char *given)
+{
+    if (server->keys.count == 0)
+        return weir__http_equal_secret(given, server->activity_key.key) ? &server->activity_key : NULL;
+    return weir__keys_find(&server->keys, given);
+}
+
 static bool check_key(weir__exchange *exchange)
 {
-    const weir__keys *keys = &exchange->server->keys;
-    if (keys->count == 0)
+    const weir__server *server = exchange->server;
+    if (server->keys.count == 0 && server->activity_key.key == NULL)
         return true;
     const char *given = given_key(exchange);
-    exchange->key = given == NULL ? NULL : weir__keys_find(keys, given);
+    exchange->key = given == NULL ? NULL : find_key(server, given);
     if (exchange->key == NULL) {
         weir__answer_error(exchange, MHD_HTTP_UNAUTHORIZED,
                            given == NULL ? "an API key is needed: send it as x-api-key"
@@ -205,10 +209,10 @@ static bool check_key(weir__exchange *exchange)
     return true;
 }
 
-static bool check_size(weir__exchange *exchange)
+bool weir__guard_size(weir__exchange *exchange, size_t bytes_max)
 {
-    const char *length = weir__exchange_header(exchange, "Content-Length");
-    const size_t bytes_max = exchange->server->options.body_bytes_max;
+    const char *length = exchange->headers.content_length;
+    exchange->body_bytes_max = bytes_max;
     if (length == NULL)
         return true;
     errno = 0;
@@ -219,8 +223,14 @@ static bool check_size(weir__exchange *exchange)
     return false;
 }
 
+void weir__guard_runs(weir__exchange *exchange)
+{
+    (void)(check_host(exchange) && check_route(exchange) && check_origin(exchange) && check_key(exchange) &&
+           weir__guard_size(exchange, exchange->server->options.body_bytes_max));
+}
+
 void weir__guard(weir__exchange *exchange)
 {
-    (void)(check_form(exchange) && check_host(exchange) && check_route(exchange) && check_origin(exchange) &&
-           check_key(exchange) && check_size(exchange));
+    if (check_form(exchange))
+        exchange->dialect->guard(exchange);
 }

@@ -47,3 +47,13 @@ const weir__route *weir__route_find(const weir__route *routes, size_t routes_cou
     }
     return NULL;
 }
+
+const weir__route *weir__route_match(const weir__route *routes, size_t routes_count, const char *method,
+                                     const weir__uri *uri)
+{
+    const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    for (size_t i = 0; i < routes_count; i++)
+        if (strcmp(routes[i].method, wanted) == 0 && path_fits(routes[i].path, uri))
+            return &routes[i];
+    return NULL;
+}

@@ -57,7 +57,9 @@ void *weir__on_target(void *cls, const char *target, struct MHD_Connection *conn
         return NULL;
     }
     exchange->server = server;
+    exchange->dialect = server->activity != NULL ? &weir__dialect_activity : &weir__dialect_runs;
     exchange->connection = connection;
+    exchange->body_bytes_max = server->options.body_bytes_max;
     exchange->peer = info->socket_context;
     exchange->began_ns = now_ns();
     exchange->target = strlen(target) > server->options.url_bytes_max ? NULL : strdup(target);
@@ -77,11 +79,20 @@ static enum MHD_Result send_answer(weir__exchange *exchange)
     return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
 }
 
-static void work(void *arg)
+static enum MHD_Result run_handler(weir__exchange *exchange)
 {
-    weir__exchange *exchange = arg;
-    if (exchange->route->handler(exchange) == WEIR__ANSWERED)
-        weir__exchange_finish(exchange);
+    const weir__route *route = exchange->route;
+    const bool at_once =
+        route->lane == WEIR__LANE_EVENT && exchange->drained_bytes <= WEIR__EVENT_BODY_BYTES_MAX;
+    const weir__lane lane = route->lane == WEIR__LANE_EVENT ? WEIR__LANE_WRITE : route->lane;
+    const weir__outcome outcome =
+        at_once ? route->handler(exchange) : weir__exchange_hand_over(exchange, lane, route->handler);
+    if (outcome == WEIR__LATER) // and it may be gone already
+        return MHD_YES;
+    if (exchange->state != WEIR__EXCHANGE_WORKING)
+        return send_answer(exchange);
+    weir__exchange_finish(exchange);
+    return MHD_YES;
 }
 
 // The request is complete.
@@ -96,31 +107,27 @@ static enum MHD_Result dispatch(weir__exchange *exchange)
         weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping");
     if (exchange->response != NULL)
         return send_answer(exchange);
-    exchange->state = WEIR__EXCHANGE_WORKING;
-    MHD_suspend_connection(exchange->connection);
-    if (!weir__workers_submit(server->workers[exchange->route->lane], work, exchange)) {
-        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE,
-                           "too many requests wait already; try again");
-        weir__exchange_finish(exchange);
-    }
-    return MHD_YES;
+    return run_handler(exchange);
 }
 
 // The library cannot answer in the middle of a body, so this writes the refusal to the socket itself and
 // drains.
 static void refuse_body(weir__exchange *exchange)
 {
-    char body[160], answer[512];
-    (void)snprintf(body, sizeof body, "{\"error\":\"the body is larger than %zu bytes\",\"status\":413}",
-                   exchange->server->options.body_bytes_max);
+    char answer[512];
+    weir__text sentence = {0}, body = {0};
+    weir__text_printf(&sentence, "the body is larger than %zu bytes", exchange->body_bytes_max);
+    const char *type = exchange->dialect->write_error(exchange, MHD_HTTP_CONTENT_TOO_LARGE, &sentence, &body);
     const int size = snprintf(answer, sizeof answer,
                               "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
-                              "Content-Type: application/json; charset=utf-8\r\nCache-Control: no-store\r\n"
+                              "Content-Type: %s\r\nCache-Control: no-store\r\n"
                               "X-Content-Type-Options: nosniff\r\nContent-Length: %zu\r\n\r\n%s",
-                              strlen(body), body);
+                              type, body.size, weir__text_string(&body));
     (void)send(weir__peer_fd(exchange->peer), answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
     exchange->status = MHD_HTTP_CONTENT_TOO_LARGE;
     exchange->state = WEIR__EXCHANGE_DRAINING;
+    weir__text_free(&sentence);
+    weir__text_free(&body);
     weir__text_free(&exchange->body);
 }
 
@@ -131,7 +138,7 @@ static enum MHD_Result begin(weir__exchange *exchange, const char *method)
     exchange->state = WEIR__EXCHANGE_RECEIVING;
     if (exchange->response == NULL)
         return MHD_YES;
-    if (exchange->endless || weir__exchange_header(exchange, "Expect") != NULL)
+    if (exchange->endless || exchange->headers.expect != NULL)
         return send_answer(exchange); // there is no body to drain; the library closes the connection
     if (exchange->status == MHD_HTTP_CONTENT_TOO_LARGE)
         refuse_body(exchange);
@@ -147,7 +154,7 @@ static enum MHD_Result receive(weir__exchange *exchange, const char *data, size_
     if (exchange->response == NULL)
         weir__text_append(&exchange->body, data, size);
     exchange->drained_bytes += size;
-    if (exchange->drained_bytes > exchange->server->options.body_bytes_max)
+    if (exchange->drained_bytes > exchange->body_bytes_max)
         refuse_body(exchange);
     return MHD_YES;
 }

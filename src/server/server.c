@@ -73,6 +73,7 @@ static void fill_defaults(weir__serve_options *options)
     fill_u32(&options->request_timeout_ms, WEIR__SERVE_REQUEST_TIMEOUT_MS);
     fill_u32(&options->idle_timeout_ms, WEIR__SERVE_IDLE_TIMEOUT_MS);
     fill_u32(&options->workers, WEIR__SERVE_WORKERS);
+    fill_size(&options->activity_body_bytes_max, WEIR__SERVE_ACTIVITY_BODY_BYTES_MAX);
     fill_u32(&options->running_max, WEIR_RUNS_MAX_RUNNING_DEFAULT);
 }
 
@@ -120,13 +121,14 @@ static int check_address(weir__server *server, weir_error *err)
     const int code = weir__address_parse(options->listen, &server->address, err);
     if (code != WEIR_OK)
         return code;
-    if (weir__address_is_loopback(&server->address) || server->keys.count > 0 || options->insecure)
+    if (weir__address_is_loopback(&server->address) || server->keys.count > 0 ||
+        server->activity_key.key != NULL || options->insecure)
         return WEIR_OK;
-    return weir__error_set(
-        err, WEIR_DENIED,
-        "%s can be reached from other machines, and whoever reaches it may run commands here: give "
-        "--api-key-file FILE, or --insecure if you are sure",
-        options->listen);
+    return weir__error_set(err, WEIR_DENIED,
+                           "%s can be reached from other machines, and whoever reaches it may %s here: give "
+                           "--api-key-file FILE, or --insecure if you are sure",
+                           options->listen,
+                           options->storage != NULL ? "run commands" : "read and change everything");
 }
 
 // ---------------------------------------------------------------------------------------------- opening
@@ -147,8 +149,30 @@ static int open_signals(int *fd, weir_error *err)
     return *fd < 0 ? weir__error_errno(err, errno, "cannot wait for signals") : WEIR_OK;
 }
 
+// The key opens everything that no key file guards.
+static void set_activity_key(weir__server *server)
+{
+    static char no_name[] = "";
+    if (server->options.activity == NULL || server->options.activity_api_key == NULL ||
+        server->options.activity_api_key[0] == '\0')
+        return;
+    server->activity_key = (weir__key){.key = (char *)(uintptr_t)server->options.activity_api_key,
+                                       .name = no_name,
+                                       .role = WEIR__ROLE_ADMIN};
+}
+
+static int open_activity(weir__server *server, weir_error *err)
+{
+    if (server->options.activity == NULL)
+        return WEIR_OK;
+    (void)server;
+    return weir__error_set(err, WEIR_UNSUPPORTED, "this build cannot serve activity yet");
+}
+
 static int open_runs(weir__server *server, weir_error *err)
 {
+    if (server->options.storage == NULL)
+        return WEIR_OK;
     const weir__strings *redact = &server->options.redact;
     server->redact = calloc(redact->count + 1, sizeof *server->redact);
     if (server->redact == NULL)
@@ -211,6 +235,7 @@ static int open_all(weir__server *server, weir_error *err)
     int code = server->options.api_key_file == NULL
                    ? WEIR_OK
                    : weir__keys_load(server->options.api_key_file, &server->keys, err);
+    set_activity_key(server);
     if (code == WEIR_OK)
         code = check_names(&server->options, err);
     if (code == WEIR_OK)
@@ -219,6 +244,8 @@ static int open_all(weir__server *server, weir_error *err)
         code = weir__listen(&server->address, &listen_fd, err);
     if (code == WEIR_OK)
         code = open_runs(server, err);
+    if (code == WEIR_OK)
+        code = open_activity(server, err);
     if (code == WEIR_OK)
         code = weir__workers_create(server->options.workers, WEIR__SERVE_QUEUE_MAX,
                                     &server->workers[WEIR__LANE_READ], err);
@@ -236,7 +263,12 @@ static void announce(const weir__server *server)
 {
     char address[WEIR__ADDRESS_SIZE];
     weir__address_format((const struct sockaddr *)&server->address.storage, address);
-    (void)printf("listening on http://%s, storage %s\n", address, weir_runs_storage_path(server->runs));
+    (void)printf("listening on http://%s", address);
+    if (server->runs != NULL)
+        (void)printf(", storage %s", weir_runs_storage_path(server->runs));
+    if (server->activity != NULL)
+        (void)printf(", activity %s", server->options.activity);
+    (void)printf("\n");
     (void)fflush(stdout);
 }
 
@@ -270,7 +302,7 @@ static void run(weir__server *server, int signals)
 static void drain(weir__server *server, int signals)
 {
     const uint64_t deadline_ns = weir__deadline_ns(now_ns(), server->options.drain_ms * WEIR__NS_PER_MS);
-    while (weir_runs_active_count(server->runs) > 0 && now_ns() < deadline_ns) {
+    while (server->runs != NULL && weir_runs_active_count(server->runs) > 0 && now_ns() < deadline_ns) {
         if (wait_for_signal(signals, DRAIN_TICK_MS))
             return;
         tick(server);
@@ -371,7 +403,7 @@ static int serve(weir__server *server, int signals, weir_error *err)
 
 int weir__serve(const weir__serve_options *options, weir_error *err)
 {
-    WEIR_ASSERT(options->storage != NULL);
+    WEIR_ASSERT(options->storage != NULL || options->activity != NULL);
     weir__server *server = calloc(1, sizeof *server);
     int signals = -1;
     if (server == NULL)

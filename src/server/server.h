@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The HTTP server of `weir serve`: one call that opens a storage folder, serves it and returns when it was
-// told to stop.
+// The HTTP server of `weir serve`: one call that opens a storage folder, an activity database or both, serves
+// them on one address and returns when it was told to stop.
 //
 // The command's front end fills weir__serve_options from its flags and calls weir__serve() on the main
 // thread.
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <weir/activity.h>
 #include <weir/weir.h>
 
 #define WEIR__SERVE_LISTEN "127.0.0.1:9347"
@@ -27,6 +28,7 @@ enum {
     WEIR__SERVE_IDLE_TIMEOUT_MS = 60000,
     WEIR__SERVE_WORKERS = 4,
     WEIR__SERVE_QUEUE_MAX = 2048, // requests that may wait for a worker; more get 503
+    WEIR__SERVE_ACTIVITY_BODY_BYTES_MAX = 1000 * 1000 * 1000,
 };
 
 // A list of strings that belong to the caller.
@@ -39,7 +41,7 @@ typedef struct weir__strings {
 // 1048576, 512K, 4M.
 typedef struct weir__serve_options {
     const char *listen;  // --listen: ADDR:PORT, [ADDR6]:PORT, localhost:PORT; port 0 lets the system choose
-    const char *storage; // --storage: the storage folder; must not be NULL
+    const char *storage; // --storage: the storage folder of runs; NULL: no runs, then activity must be given
     weir_config store;   // --durability and so on: as for weir_open()
     const char *api_key_file; // --api-key-file: lines of `KEY ROLE [NAME]`; NULL: everybody may do everything
     bool insecure;            // --insecure: allow an address beyond loopback without a key file
@@ -61,6 +63,19 @@ typedef struct weir__serve_options {
     uint32_t
         idle_timeout_ms; // --idle-timeout TIME: between two requests, and for a client that stopped reading
     uint32_t workers;    // --workers N: threads that read the database for answers
+
+    const char *activity;                 // --activity FILE: the database; NULL: no activity
+    weir_activity_config activity_config; // --ack applied sets .ack; .store is ignored, `store` above counts
+    const char
+        *activity_api_key; // --activity-api-key-file FILE (its first line), [auth] api_key; NULL, "": none
+    const char
+        *device_id; // --device-id ID; NULL: from the file device_id beside the database, made when missing
+    bool testing;   // --testing: says so in /api/0/info, and lets more origins in
+    weir__strings cors;             // --cors ORIGIN, again and again; [cors]: origins that may use the API
+    weir__strings cors_regex;       // --cors-regex REGEX, likewise: PCRE2, found anywhere in the origin
+    const char *webui;              // --webui DIR: static files of the web interface; NULL: none
+    weir__strings custom_static;    // --custom-static NAME=DIR, likewise: served at /pages/NAME/
+    size_t activity_body_bytes_max; // --max-activity-body SIZE: of POST /api/0/…; default 1000 MB
 } weir__serve_options;
 
 #define WEIR__SERVE_OPTIONS_INIT WEIR_ALL_DEFAULTS
@@ -68,7 +83,8 @@ typedef struct weir__serve_options {
 // Serves until SIGTERM or SIGINT, then stops accepting, answers what is in flight, lets runs go on for
 // drain_ms, cancels the rest and closes the storage. A second signal cancels at once, one more exits at once.
 // Prints one line to stdout when it is ready:
-//     listening on http://127.0.0.1:9347, storage /var/lib/weir
+//     listening on http://127.0.0.1:9347, storage /var/lib/weir, activity /var/lib/weir/sqlite.db
+// (without ", storage …" or ", activity …" where that is not served).
 // Takes over the process: blocks SIGTERM, SIGINT and SIGHUP in the calling thread (threads started later
 // inherit that), ignores SIGPIPE. Errors: INVALID (an option), DENIED (an address beyond loopback without
 // keys, a key file that others can read), EXISTS (the address is in use), and those of weir_runs_open().

@@ -16,7 +16,7 @@ static _Atomic uint64_t all_file_bytes;
 
 void weir__spool_init(weir__spool *spool, const char *directory)
 {
-    *spool = (weir__spool){.directory = directory, .fd = -1};
+    *spool = (weir__spool){.directory = directory, .bytes_max = WEIR__SPOOL_BYTES_MAX, .fd = -1};
 }
 
 bool weir__spool_failed(const weir__spool *spool)
@@ -66,11 +66,11 @@ static void settle(weir__spool *spool)
     }
     if (spool->text.size > WEIR__SPOOL_MEMORY_BYTES)
         spill(spool);
-    if (spool->file_bytes > WEIR__SPOOL_BYTES_MAX)
+    if (spool->file_bytes > spool->bytes_max)
         (void)weir__error_set(
             &spool->error, WEIR_TOOBIG,
             "the answer is larger than %llu bytes: ask for a part with offset, limit or tail",
-            (unsigned long long)WEIR__SPOOL_BYTES_MAX);
+            (unsigned long long)spool->bytes_max);
 }
 
 void weir__spool_append(weir__spool *spool, const void *bytes, size_t size)

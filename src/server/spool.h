@@ -17,12 +17,14 @@
 
 #define WEIR__SPOOL_MEMORY_BYTES (1U << 20)
 #define WEIR__SPOOL_BYTES_MAX (UINT64_C(256) << 20)
+#define WEIR__SPOOL_EXPORT_BYTES_MAX (UINT64_C(64) << 30)
 // All files together, those that are still being sent included: slow readers must not fill the disk.
 #define WEIR__SPOOL_ALL_BYTES_MAX (UINT64_C(1) << 30)
 
 typedef struct weir__spool {
     weir__text text;       // all of it, or what is not in the file yet
     const char *directory; // where the file goes
+    uint64_t bytes_max;    // WEIR__SPOOL_BYTES_MAX; may be raised before the first append
     int fd;                // -1: all is in memory
     uint64_t file_bytes;
     weir_error error; // the first failure
@@ -40,7 +42,7 @@ void weir__spool_take(weir__spool *spool, char *json);
 bool weir__spool_failed(const weir__spool *spool);
 
 // Writes what is left when there is a file. The code of the first failure: TOOBIG beyond
-// WEIR__SPOOL_BYTES_MAX, BUSY beyond WEIR__SPOOL_ALL_BYTES_MAX.
+// bytes_max, BUSY beyond WEIR__SPOOL_ALL_BYTES_MAX.
 int weir__spool_end(weir__spool *spool, weir_error *err);
 void weir__spool_free(weir__spool *spool);
 

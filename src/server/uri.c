@@ -129,6 +129,97 @@ int weir__uri_parse(const char *target, weir__uri *uri, weir_error *err)
     return code;
 }
 
+// ---------------------------------------------------------------------------------------------- lenient
+
+// Decodes `piece` in place. False: it is not UTF-8 then, or a decoded NUL cuts it short.
+static bool decode_lenient(char *piece, bool plus_is_space)
+{
+    size_t size = 0;
+    bool clean = true;
+    for (const char *from = piece; *from != '\0'; from++) {
+        const int high = *from == '%' ? hex_value(from[1]) : -1;
+        const int low = high < 0 ? -1 : hex_value(from[2]);
+        char byte = *from == '+' && plus_is_space ? ' ' : *from;
+        if (low >= 0) {
+            byte = (char)(high * 16 + low);
+            clean = clean && byte != '\0';
+            from += 2;
+        }
+        piece[size++] = byte;
+    }
+    piece[size] = '\0';
+    return clean && weir__utf8_is_valid(piece, size);
+}
+
+static int parse_path_lenient(weir__uri *uri, char *path, weir_error *err)
+{
+    for (char *rest = path; rest != NULL;) {
+        char *segment = rest;
+        rest = strchr(segment, '/');
+        if (rest != NULL)
+            *rest++ = '\0';
+        if (*segment == '\0')
+            continue;
+        if (uri->segments_count == WEIR__URI_SEGMENTS_MAX)
+            return weir__error_set(err, WEIR_NOTFOUND, "no such path");
+        uri->segments[uri->segments_count++] = segment;
+        uri->unclean = !decode_lenient(segment, false) || uri->unclean;
+    }
+    return WEIR_OK;
+}
+
+static int add_param_lenient(weir__uri *uri, char *pair, weir_error *err)
+{
+    static char nothing[] = "";
+    char *value = strchr(pair, '=');
+    if (value != NULL)
+        *value++ = '\0';
+    else
+        value = nothing;
+    (void)decode_lenient(pair, true);
+    if (*value != '\0')
+        (void)decode_lenient(value, true);
+    for (size_t i = 0; i < uri->params_count; i++) {
+        if (strcmp(uri->params[i].name, pair) == 0) {
+            uri->params[i].value = NULL;
+            return WEIR_OK;
+        }
+    }
+    if (uri->params_count == WEIR__URI_PARAMS_MAX)
+        return weir__error_set(err, WEIR_INVALID, "the query has more than %d parameters",
+                               WEIR__URI_PARAMS_MAX);
+    uri->params[uri->params_count++] = (weir__param){.name = pair, .value = value};
+    return WEIR_OK;
+}
+
+int weir__uri_parse_lenient(const char *target, weir__uri *uri, weir_error *err)
+{
+    *uri = (weir__uri){0};
+    for (const char *c = target; *c != '\0'; c++)
+        if ((unsigned char)*c <= 0x20 || *c == 0x7f)
+            return weir__error_set(err, WEIR_INVALID, "the URL has a character that must be percent-encoded");
+    if (target[0] != '/')
+        return weir__error_set(err, WEIR_INVALID, "the request target must start with a slash");
+    uri->memory = strdup(target);
+    if (uri->memory == NULL)
+        return weir__error_set(err, WEIR_NOMEM, "no memory for the URL");
+    char *query = strchr(uri->memory, '?');
+    if (query != NULL)
+        *query++ = '\0';
+    int code = parse_path_lenient(uri, uri->memory, err);
+    while (code == WEIR_OK && query != NULL) {
+        char *pair = query;
+        query = strchr(pair, '&');
+        if (query != NULL)
+            *query++ = '\0';
+        if (*pair != '\0')
+            code = add_param_lenient(uri, pair, err);
+    }
+    if (code != WEIR_OK)
+        weir__uri_free(uri);
+    return code;
+}
+
 void weir__uri_free(weir__uri *uri)
 {
     free(uri->memory);

@@ -64,7 +64,7 @@ static void hostile_targets_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         expect_refused(wrong[i], WEIR_INVALID);
-    expect_refused("/1/2/3/4/5/6/7/8/9", WEIR_NOTFOUND);
+    expect_refused("/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17", WEIR_NOTFOUND);
 }
 
 static void too_many_parameters_are_refused(void **state)
@@ -124,6 +124,70 @@ static void booleans_have_a_few_words(void **state)
     weir__uri_free(&uri);
 }
 
+static void expect_lenient(const char *target, size_t count, const char *second, bool unclean)
+{
+    weir__uri uri;
+    weir_error err = WEIR_ERROR_INIT;
+    if (weir__uri_parse_lenient(target, &uri, &err) != WEIR_OK)
+        fail_msg("'%s': %s", target, err.text);
+    const char *got = uri.segments_count > 1 ? uri.segments[1] : "none";
+    if (uri.segments_count != count || strcmp(got, second) != 0 || uri.unclean != unclean)
+        fail_msg("'%s': got %zu segments, the second '%s', unclean %d; expected %zu, '%s', %d", target,
+                 uri.segments_count, got, uri.unclean, count, second, unclean);
+    weir__uri_free(&uri);
+}
+
+static void lenient_paths_are_what_they_mean(void **state)
+{
+    (void)state;
+    expect_lenient("/", 0, "none", false);
+    expect_lenient("//", 0, "none", false);
+    expect_lenient("//api/0", 2, "0", false);
+    expect_lenient("/api//0/", 2, "0", false);
+    expect_lenient("/%61pi/%30", 2, "0", false);
+    expect_lenient("/api/a%2Fb", 2, "a/b", false);
+    expect_lenient("/api/a+b", 2, "a+b", false);
+    expect_lenient("/api/%", 2, "%", false);
+    expect_lenient("/api/%4", 2, "%4", false);
+    expect_lenient("/api/%zz%41", 2, "%zzA", false);
+    expect_lenient("/api/%0a", 2, "\n", false);
+    expect_lenient("/api/\xc3\xa9", 2, "\xc3\xa9", false);
+    expect_lenient("/api/%c3%a9", 2, "\xc3\xa9", false);
+    expect_lenient("/api/..", 2, "..", false);
+    expect_lenient("/api/a%00b", 2, "a", true);
+    expect_lenient("/api/%ff", 2, "\xff", true);
+    expect_lenient("/%ff/b", 2, "b", true);
+}
+
+static void lenient_queries_ignore_what_is_unknown(void **state)
+{
+    (void)state;
+    weir__uri uri;
+    const char *target = "/a?start=1&end=a+b%2B&start=2&%ff=%fe&&x=%00&limit&=7&e%6Ed2=%";
+    assert_int_equal(weir__uri_parse_lenient(target, &uri, NULL), WEIR_OK);
+    assert_null(weir__uri_param(&uri, "start"));
+    assert_string_equal(weir__uri_param(&uri, "end"), "a b+");
+    assert_string_equal(weir__uri_param(&uri, "limit"), "");
+    assert_string_equal(weir__uri_param(&uri, "end2"), "%");
+    assert_null(weir__uri_param(&uri, "none"));
+    assert_false(uri.unclean);
+    weir__uri_free(&uri);
+}
+
+static void lenient_is_not_boundless(void **state)
+{
+    (void)state;
+    weir__uri uri;
+    weir_error err = WEIR_ERROR_INIT;
+    static const char *const wrong[] = {"", "api", "*", "http://h/x", "/a b", "/\x7f", "/\x01"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (weir__uri_parse_lenient(wrong[i], &uri, &err) != WEIR_INVALID)
+            fail_msg("'%s' was taken", wrong[i]);
+    const char *deep = "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17";
+    assert_int_equal(weir__uri_parse_lenient(deep, &uri, &err), WEIR_NOTFOUND);
+    assert_null(uri.memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +197,9 @@ int main(void)
         cmocka_unit_test(too_many_parameters_are_refused),
         cmocka_unit_test(numbers_are_whole),
         cmocka_unit_test(booleans_have_a_few_words),
+        cmocka_unit_test(lenient_paths_are_what_they_mean),
+        cmocka_unit_test(lenient_queries_ignore_what_is_unknown),
+        cmocka_unit_test(lenient_is_not_boundless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
