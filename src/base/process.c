@@ -16,7 +16,10 @@
 
 #include "base/text.h"
 
-enum { proc_read_max = 4096 };
+enum {
+    proc_read_max = 4096,
+    environ_bytes_max = 256 * 1024,
+};
 
 // Reads at most capacity - 1 bytes of a file in /proc and terminates them. Returns the size, or -1 with errno
 // set.
@@ -53,24 +56,24 @@ int weir__process_boot_id(char out[WEIR__BOOT_ID_SIZE], weir_error *err)
     return WEIR_OK;
 }
 
-// Field 3 (state) and field 22 (start time) of the content of /proc/PID/stat.
-static bool parse_stat(const char *content, char *state, uint64_t *start_ticks)
+// A field of the content of /proc/PID/stat, from 3 (the state) on. NULL when it has not that many.
+static const char *stat_field(const char *content, int wanted)
 {
     const char *at = strrchr(content, ')');
-    if (at == NULL || at[1] != ' ' || at[2] == '\0')
-        return false;
-    at += 2;
-    *state = *at;
-    for (int field = 3; field < 22; field++) {
+    for (int field = 2; at != NULL && field < wanted; field++) {
         at = strchr(at, ' ');
-        if (at == NULL)
-            return false;
-        at++;
+        at = at != NULL ? at + 1 : NULL;
     }
+    return at;
+}
+
+static bool stat_number(const char *content, int field, uint64_t *number)
+{
+    const char *const at = stat_field(content, field);
     char *end = NULL;
     errno = 0;
-    *start_ticks = strtoull(at, &end, 10);
-    return errno == 0 && end != at;
+    *number = at != NULL ? strtoull(at, &end, 10) : 0;
+    return at != NULL && errno == 0 && end != at;
 }
 
 int weir__process_start_ticks(pid_t pid, uint64_t *start_ticks, weir_error *err)
@@ -84,9 +87,10 @@ int weir__process_start_ticks(pid_t pid, uint64_t *start_ticks, weir_error *err)
         return weir__error_set(err, WEIR_NOTFOUND, "there is no process %jd", (intmax_t)pid);
     if (size < 0)
         return weir__error_errno(err, errno, "cannot read %s", path);
-    char state = 0;
-    if (!parse_stat(content, &state, start_ticks))
+    const char *const at = stat_field(content, 3);
+    if (at == NULL || !stat_number(content, 22, start_ticks))
         return weir__error_set(err, WEIR_IO, "%s has an unexpected form", path);
+    const char state = *at;
     if (state == 'Z' || state == 'X' || state == 'x') {
         *start_ticks = 0;
         return weir__error_set(err, WEIR_NOTFOUND, "process %jd has ended", (intmax_t)pid);
@@ -131,6 +135,42 @@ bool weir__process_group_lives(pid_t pgid)
     if (proc != NULL)
         (void)closedir(proc);
     return lives || !zombies;
+}
+
+// Between the moment when execve gives a process its new memory, and posix_spawn returns, and the one when the
+// environment is there, /proc/PID/environ is empty. The code's address (field 26) is noted last. A process
+// without memory (field 23), a zombie or a thread of the kernel, executes nothing.
+static bool is_in_execve(pid_t pid)
+{
+    char path[64];
+    char content[proc_read_max];
+    uint64_t memory_bytes = 0;
+    uint64_t code = 0;
+    snprintf(path, sizeof path, "/proc/%jd/stat", (intmax_t)pid);
+    return read_proc(path, content, sizeof content) > 0 && stat_number(content, 23, &memory_bytes) &&
+           stat_number(content, 26, &code) && memory_bytes > 0 && code == 0;
+}
+
+int weir__process_has_variable(pid_t pid, const char *variable, bool *has, weir_error *err)
+{
+    *has = false;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%jd/environ", (intmax_t)pid);
+    char *const data = malloc(environ_bytes_max);
+    if (data == NULL)
+        return weir__error_set(err, WEIR_NOMEM, "no memory for the environment of process %jd",
+                               (intmax_t)pid);
+    int rc = WEIR_OK;
+    ssize_t size = read_proc(path, data, environ_bytes_max);
+    if (size == 0) { // none, or none yet, or it came just now
+        if (is_in_execve(pid))
+            rc = weir__error_set(err, WEIR_BUSY, "process %jd is being started", (intmax_t)pid);
+        else
+            size = read_proc(path, data, environ_bytes_max);
+    }
+    *has = size > 0 && memmem(data, (size_t)size, variable, strlen(variable) + 1) != NULL;
+    free(data);
+    return rc;
 }
 
 // Makes raw[size] readable in place: NULs between arguments become spaces, other control characters question

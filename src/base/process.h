@@ -39,6 +39,11 @@ bool weir__process_alive(pid_t pid, uint64_t start_ticks, const char *boot_id);
 // kill(-pgid, 0) finds the group for ever. True when no member can be seen. Reads the list of all processes.
 bool weir__process_group_lives(pid_t pgid);
 
+// Whether a process was started with an environment variable, "NAME=VALUE", among the first 256 KiB of them. Not so
+// when there is no such process, or it may not be looked at. WEIR_BUSY for one that executes a program at this very
+// moment and has no environment yet: that passes, ask again. A process that posix_spawn has just returned is one.
+int weir__process_has_variable(pid_t pid, const char *variable, bool *has, weir_error *err);
+
 // The command line of `pid` for people to read: arguments separated by spaces, valid UTF-8, no control
 // characters, cut to capacity - 1 bytes; the name in brackets for a process without arguments; empty when
 // there is no such process. Returns the length.

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -133,6 +134,61 @@ static void a_process_without_arguments_shows_its_name(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
+// The kernel gives a process its environment after posix_spawn has returned.
+static void a_variable_is_found_or_the_process_is_being_started(void **state)
+{
+    (void)state;
+    static char program[] = "/bin/sleep";
+    static char forever[] = "1000";
+    static char variable[] = "WEIR_TEST=here";
+    char *const argv[] = {program, forever, NULL};
+    char *const environment[] = {variable, NULL};
+    for (int i = 0; i < 100; i++) {
+        pid_t child = -1;
+        bool has = false;
+        bool has_part = true;
+        bool has_zombie = true;
+        weir_error err = WEIR_ERROR_INIT;
+        assert_int_equal(posix_spawn(&child, program, NULL, NULL, argv, environment), 0);
+        int rc = WEIR_BUSY;
+        while (rc == WEIR_BUSY)
+            rc = weir__process_has_variable(child, variable, &has, &err);
+        const int part = weir__process_has_variable(child, "WEIR_TEST=her", &has_part, &err);
+        assert_int_equal(kill(child, SIGKILL), 0);
+        siginfo_t info;
+        assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+        assert_int_equal(weir__process_has_variable(child, variable, &has_zombie, &err), WEIR_OK);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        assert_int_equal(rc, WEIR_OK);
+        assert_true(has);
+        assert_int_equal(part, WEIR_OK);
+        assert_false(has_part);
+        assert_false(has_zombie);
+    }
+}
+
+static void who_has_no_environment_has_no_variable(void **state)
+{
+    (void)state;
+    static char program[] = "/bin/sleep";
+    static char forever[] = "1000";
+    char *const argv[] = {program, forever, NULL};
+    char *const environment[] = {NULL};
+    pid_t child = -1;
+    bool has = true;
+    assert_int_equal(posix_spawn(&child, program, NULL, NULL, argv, environment), 0);
+    int rc = WEIR_BUSY;
+    while (rc == WEIR_BUSY)
+        rc = weir__process_has_variable(child, "A=b", &has, NULL);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(rc, WEIR_OK);
+    assert_false(has);
+    has = true;
+    assert_int_equal(weir__process_has_variable(child, "A=b", &has, NULL), WEIR_OK); // gone
+    assert_false(has);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +196,8 @@ int main(void)
         cmocka_unit_test(a_hostile_name_does_not_shift_the_fields),
         cmocka_unit_test(a_command_line_is_readable),
         cmocka_unit_test(a_process_without_arguments_shows_its_name),
+        cmocka_unit_test(a_variable_is_found_or_the_process_is_being_started),
+        cmocka_unit_test(who_has_no_environment_has_no_variable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

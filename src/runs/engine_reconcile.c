@@ -14,8 +14,9 @@
 //
 // A script's process group is found by its leader (pid, start time, boot id) or, when that has ended and left
 // children, or was started but not recorded any more, by the environment variable with the run's id that every
-// process of it inherits. A group of which
-// neither can be shown is left alone.
+// process of it inherits. The kernel shows that a moment after a process was started, so those that just are being
+// started are waited for: nobody looks for the script of a run that is settled. A group of which neither can be
+// shown is left alone.
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -36,8 +37,8 @@
 static const char interrupted[] = "interrupted by server restart";
 
 enum {
-    environ_bytes_max = 256 * 1024,
-    unrecorded_max = 100, // runs without a script that are looked for; those that began are the oldest ones
+    execve_ms_max = 10000, // longest wait for processes that are being started, in one search
+    unrecorded_max = 100,  // runs without a script that are looked for; those that began are the oldest ones
 };
 
 // ----------------------------------------------------------------------------------------- other processes
@@ -86,60 +87,67 @@ static bool others_have_it_open(const weir_runs *runs)
 
 typedef struct group_search {
     pid_t pgid;
-    const char *variable;
+    const char *variable; // of the run
+    uint64_t until_ns;    // longest wait for processes that are being started
 } group_search;
 
-// Whether a process was started with a variable, "NAME=VALUE".
-static bool has_variable(pid_t pid, const char *variable)
+// Whether a process was started with the variable that is searched for. One that is being started is waited for.
+static bool has_variable(pid_t pid, const group_search *search)
 {
-    char path[64];
-    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    char *const data = malloc(environ_bytes_max);
-    size_t size = 0;
-    for (ssize_t got = 1; fd >= 0 && data != NULL && got > 0 && size < environ_bytes_max;) {
-        got = read(fd, data + size, environ_bytes_max - size);
-        size += got > 0 ? (size_t)got : 0;
+    weir__clock *const clock = weir__clock_system();
+    for (;;) {
+        bool has = false;
+        if (weir__process_has_variable(pid, search->variable, &has, NULL) != WEIR_BUSY)
+            return has;
+        const uint64_t now_ns = weir__clock_now_ns(clock);
+        if (now_ns >= search->until_ns)
+            return false;
+        weir__clock_sleep_until(clock, now_ns + WEIR__NS_PER_MS);
     }
-    const bool found = size > 0 && memmem(data, size, variable, strlen(variable) + 1) != NULL;
-    free(data);
-    if (fd >= 0)
-        (void)close(fd);
-    return found;
 }
 
 // False when the process belongs to the group and has the run's variable.
 static bool is_not_of_run(pid_t pid, void *context)
 {
     const group_search *const search = context;
-    return getpgid(pid) != search->pgid || !has_variable(pid, search->variable);
+    return getpgid(pid) != search->pgid || !has_variable(pid, search);
 }
 
 // False when the process leads a session and has the run's variable; then it is search->pgid.
 static bool is_no_script_of_run(pid_t pid, void *context)
 {
     group_search *const search = context;
-    if (getsid(pid) != pid || !has_variable(pid, search->variable))
+    if (getsid(pid) != pid || !has_variable(pid, search))
         return true;
     search->pgid = pid;
     return false;
 }
 
+// Looks for a process that has the run's variable and is what `is_none` does not hold for: *pgid is its group.
+static bool search_group(const weir__run_record *record, process_fn *is_none, pid_t *pgid)
+{
+    const uint64_t now_ns = weir__clock_now_ns(weir__clock_system());
+    weir__text variable = {0};
+    weir__text_printf(&variable, "WEIR_EXECUTION_ID=%s", record->execution_id);
+    group_search search = {.pgid = *pgid,
+                           .variable = weir__text_string(&variable),
+                           .until_ns = weir__deadline_ns(now_ns, execve_ms_max * WEIR__NS_PER_MS)};
+    const bool found = !variable.failed && !each_process(is_none, &search);
+    weir__text_free(&variable);
+    *pgid = search.pgid;
+    return found;
+}
+
 // The group of a script whose start its engine did not live to record; 0: there is none.
 static pid_t unrecorded_group(const weir__run_record *record)
 {
-    weir__text variable = {0};
-    weir__text_printf(&variable, "WEIR_EXECUTION_ID=%s", record->execution_id);
-    group_search search = {.pgid = 0, .variable = weir__text_string(&variable)};
-    if (!variable.failed)
-        (void)each_process(is_no_script_of_run, &search);
-    weir__text_free(&variable);
-    return search.pgid;
+    pid_t pgid = 0;
+    return search_group(record, is_no_script_of_run, &pgid) ? pgid : 0;
 }
 
 static bool group_is_of_run(const weir__run_record *record)
 {
-    const pid_t pgid = (pid_t)record->script_pid;
+    pid_t pgid = (pid_t)record->script_pid;
     if (pgid <= 1 || record->engine_boot_id == NULL || kill(-pgid, 0) != 0)
         return false;
     char boot_id[WEIR__BOOT_ID_SIZE];
@@ -149,12 +157,7 @@ static bool group_is_of_run(const weir__run_record *record)
     if (record->script_start_ticks > 0 && weir__process_start_ticks(pgid, &start_ticks, NULL) == WEIR_OK &&
         start_ticks == (uint64_t)record->script_start_ticks)
         return true;
-    weir__text variable = {0};
-    weir__text_printf(&variable, "WEIR_EXECUTION_ID=%s", record->execution_id);
-    group_search search = {.pgid = pgid, .variable = weir__text_string(&variable)};
-    const bool found = !each_process(is_not_of_run, &search);
-    weir__text_free(&variable);
-    return found;
+    return search_group(record, is_not_of_run, &pgid);
 }
 
 // ------------------------------------------------------------------------------------------------- groups

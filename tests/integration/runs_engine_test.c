@@ -1415,6 +1415,38 @@ static void a_script_whose_start_was_not_recorded_is_found(void **state)
     weir_run_detail_free(&detail);
 }
 
+// The kernel shows the environment, by which it is found, only a moment after the start.
+static void a_script_that_is_being_started_is_found(void **state)
+{
+    place *const here = *state;
+    char id[WEIR_ID_SIZE];
+    char variable[64];
+    weir__process_id engine;
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir__process_self(&engine, &err), &err);
+    engine.start_ticks++;
+    open_runs(here, &(weir_runs_config){.no_engine = true});
+    for (int i = 0; i < 40; i++) {
+        save_run_of(here, &engine, id);
+        (void)snprintf(variable, sizeof variable, "WEIR_EXECUTION_ID=%s", id);
+        const weir__spawn_request request = {
+            .argv = (const char *const[]){"/bin/sleep", "1000", NULL},
+            .environment = (const char *const[]){variable, NULL},
+            .working_directory = "/",
+        };
+        weir__spawned script;
+        expect_ok(weir__spawn(&request, &script, &err), &err);
+        const int rc = weir__engine_settle(here->runs, &err);
+        const bool vanished = has_vanished(&script.pid);
+        (void)kill(script.pid, SIGKILL);
+        assert_int_equal(waitpid(script.pid, NULL, 0), script.pid);
+        close(script.pidfd);
+        close(script.output);
+        expect_ok(rc, &err);
+        assert_true(vanished);
+    }
+}
+
 static void an_engine_of_another_namespace_lives_as_long_as_its_claim(void **state)
 {
     place *const here = *state;
@@ -1493,6 +1525,7 @@ int main(void)
         TEST(a_start_that_cannot_be_recorded_is_undone),
         TEST(zombies_do_not_make_a_cancel_wait),
         TEST(a_script_whose_start_was_not_recorded_is_found),
+        TEST(a_script_that_is_being_started_is_found),
         TEST(an_engine_of_another_namespace_lives_as_long_as_its_claim),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
