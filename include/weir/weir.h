@@ -40,6 +40,8 @@ extern "C" {
 
 // Wait for as long as it takes.
 #define WEIR_NO_DEADLINE UINT32_MAX
+// How long opening waits for other processes unless told otherwise.
+#define WEIR_OPEN_DEADLINE_MS_DEFAULT 30000
 // Most read-only connections that a store will open.
 #define WEIR_READERS_MAX 64
 
@@ -89,6 +91,7 @@ typedef struct weir_config {
                                 // is empty). While it is open, other processes cannot write.
     uint32_t applied_jobs_max;  // such a group is committed at this many jobs (default: group_jobs_max)
 
+    uint32_t open_deadline_ms;  // opening waits for other processes (default 30000)
     uint32_t write_deadline_ms; // a write without one of its own (default 10000)
     uint32_t read_deadline_ms;  // a read without one of its own (default 30000)
     uint32_t busy_timeout_ms;   // one attempt to get the write lock (default 250)
@@ -114,8 +117,8 @@ typedef struct weir_config {
 // Opens or creates the database at `path` (":memory:" for one that lives in memory). Checks the place first:
 // file system, owner, modes, journal mode; sets every pragma and reads it back. A file system without shared
 // memory, and a database in memory, are opened *degraded*: a rollback journal, and reads that take turns with
-// the writer; weir_health() says so. Blocks for disk I/O and, while another process recovers or locks the
-// file, up to busy_timeout_ms x retry_tries. `config` is copied. Errors: NOTFOUND, DENIED, NOTADB, CORRUPT,
+// the writer; weir_health() says so. Blocks for disk I/O and, while another process recovers, opens or locks the
+// file, up to open_deadline_ms. `config` is copied. Errors: NOTFOUND, DENIED, NOTADB, CORRUPT,
 // INVALID, BUSY, IO, FULL, NOMEM, UNSUPPORTED.
 int weir_open(const char *path, const weir_config *config, weir_store **store, weir_error *err);
 

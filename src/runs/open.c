@@ -51,6 +51,8 @@ static int configure(weir_runs *runs, const weir_runs_config *config, weir_error
     runs->max_queued = or_default(config->max_queued, WEIR_RUNS_MAX_QUEUED_DEFAULT);
     runs->idle_grace_ms = or_default(config->idle_grace_ms, WEIR_RUNS_IDLE_GRACE_MS_DEFAULT);
     runs->cancel_grace_ms = or_default(config->cancel_grace_ms, WEIR_RUNS_CANCEL_GRACE_MS_DEFAULT);
+    runs->open_deadline_ms = or_default(config->store != NULL ? config->store->open_deadline_ms : 0,
+                                        WEIR_OPEN_DEADLINE_MS_DEFAULT);
     runs->ack = config->ack == WEIR_ACK_DURABLE && !durable ? WEIR_ACK_COMMITTED : config->ack;
     return copy_patterns(runs, config->redact, err);
 }

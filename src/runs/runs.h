@@ -41,6 +41,7 @@ struct weir_runs {
     bool must_exist, read_only, no_engine, strict_markers,
         wait_for_eof; // the configuration, defaults filled in
     uint32_t max_running, max_queued, idle_grace_ms, cancel_grace_ms;
+    uint32_t open_deadline_ms; // also for the tables, which another process may be rebuilding
     weir_ack ack;
     char **redact;             // NULL-terminated; NULL: none
     bool has_stop_on_error;    // false only for an old database opened read-only

@@ -288,6 +288,7 @@ int weir__schema_prepare(weir_runs *runs, weir_error *err)
         return WEIR_OK;
     if (view.steps == TABLE_OLD)
         rc = back_up_before_rebuild(runs, err);
-    const weir_write_options writing = {.ack = WEIR_ACK_COMMITTED, .label = "runs: schema"};
+    const weir_write_options writing = {
+        .ack = WEIR_ACK_COMMITTED, .deadline_ms = runs->open_deadline_ms, .label = "runs: schema"};
     return rc != WEIR_OK ? rc : weir_write(runs->store, bring_up_to_date, runs, &writing, err);
 }

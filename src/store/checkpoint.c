@@ -86,6 +86,8 @@ static bool pin_open(weir_store *store)
     weir_wal_index after;
     if (!weir__store_sample(store, &before) || before.n_backfill >= before.mx_frame)
         return false;
+    pin->busy_until_ns =
+        weir__deadline_ns(weir__clock_now_ns(store->clock), store->config.busy_timeout_ms * WEIR__NS_PER_MS);
     if (weir__conn_control(pin, "BEGIN") == SQLITE_OK &&
         weir__conn_control(pin, "SELECT 1 FROM sqlite_schema LIMIT 1") == SQLITE_OK &&
         weir__store_sample(store, &after) && memcmp(before.salt, after.salt, sizeof before.salt) == 0 &&

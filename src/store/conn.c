@@ -123,6 +123,21 @@ static int on_progress(void *arg)
     return conn->expired;
 }
 
+// SQLite's busy handler: short sleeps, as long as this use may wait for other processes.
+static int on_busy(void *arg, int times)
+{
+    static const uint8_t SLEEPS_MS[] = {1, 2, 5, 10, 15, 20, 25};
+    const weir_tx *conn = arg;
+    const uint64_t now_ns = weir__clock_now_ns(conn->clock);
+    if (now_ns >= conn->busy_until_ns || atomic_load(&conn->interrupt))
+        return 0;
+    const size_t last = sizeof SLEEPS_MS - 1;
+    const uint64_t sleep_ns = SLEEPS_MS[(size_t)times < last ? (size_t)times : last] * WEIR__NS_PER_MS;
+    const uint64_t wake_ns = now_ns + sleep_ns;
+    weir__clock_sleep_until(conn->clock, wake_ns < conn->busy_until_ns ? wake_ns : conn->busy_until_ns);
+    return 1;
+}
+
 // Jobs must not end the group's transaction, nor change what the engine has set. Asked when a statement is
 // prepared, so a cached statement costs nothing.
 static int on_authorize(void *arg, int action, const char *first, const char *second, const char *third,
@@ -168,6 +183,7 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
     conn->kind = options->kind;
     conn->statements_max = options->statements_max;
     conn->deadline_ns = WEIR__FOREVER;
+    conn->busy_until_ns = options->busy_until_ns;
     conn->use = 1;
     conn->fork_generation = weir__fork_generation();
     conn->own_sql = true;
@@ -186,6 +202,7 @@ int weir__conn_open(const weir__conn_options *options, weir_tx **out, weir_error
         return code;
     }
     sqlite3_db_config(conn->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_busy_handler(conn->db, on_busy, conn);
     sqlite3_progress_handler(conn->db, WEIR__CONN_PROGRESS_OPS, on_progress, conn);
     sqlite3_set_authorizer(conn->db, on_authorize, conn);
     sqlite3_commit_hook(conn->db, on_commit, conn);

@@ -71,7 +71,8 @@ struct weir_tx {
     bool reading;
     uint64_t deadline_ns; // WEIR__FOREVER: none
     bool expired;
-    atomic_bool interrupt; // set by weir_close
+    uint64_t busy_until_ns; // SQLite waits for other processes up to then
+    atomic_bool interrupt;  // set by weir_close
 
     // Set by the first FULL, IOERR, CORRUPT or NOTADB of this use: the fault is not the job's.
     int fault_code;
@@ -102,6 +103,7 @@ typedef struct weir__conn_options {
     weir__clock *clock;
     weir__conn_kind kind;
     uint32_t statements_max;
+    uint64_t busy_until_ns; // while it opens; later uses set their own
     bool read_only;
     bool create;
 } weir__conn_options;

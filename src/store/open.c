@@ -111,6 +111,7 @@ static void fill_defaults(weir_config *config)
     default_u64(&config->queue_bytes_max, 64ull << 20);
     default_u32(&config->group_jobs_max, WEIR__GROUP_JOBS_DEFAULT);
     default_u32(&config->applied_jobs_max, config->group_jobs_max);
+    default_u32(&config->open_deadline_ms, WEIR_OPEN_DEADLINE_MS_DEFAULT);
     default_u32(&config->write_deadline_ms, 10000);
     default_u32(&config->read_deadline_ms, 30000);
     default_u32(&config->busy_timeout_ms, 250);
@@ -345,13 +346,6 @@ static int set_pragmas(weir_store *store, weir_tx *conn, weir_error *err)
     return code;
 }
 
-// How long a connection waits for other processes while it opens: as long as all attempts together.
-static int wait_for_others_ms(const weir_config *config)
-{
-    const uint64_t ms = (uint64_t)config->busy_timeout_ms * (config->retry_tries + 1);
-    return ms < INT_MAX ? (int)ms : INT_MAX;
-}
-
 static int connect_raw(weir_store *store, weir__conn_kind kind, weir_tx **conn, weir_error *err)
 {
     const weir__conn_options options = {
@@ -360,13 +354,11 @@ static int connect_raw(weir_store *store, weir__conn_kind kind, weir_tx **conn, 
         .clock = store->clock,
         .kind = kind,
         .statements_max = store->config.statements_max,
+        .busy_until_ns = weir__store_deadline(store, 0, store->config.open_deadline_ms),
         .read_only = store->open_read_only,
         .create = kind == WEIR__CONN_WRITER && !store->config.must_exist && !store->config.read_only,
     };
-    const int code = weir__conn_open(&options, conn, err);
-    if (code == WEIR_OK)
-        sqlite3_busy_timeout((*conn)->db, wait_for_others_ms(&store->config));
-    return code;
+    return weir__conn_open(&options, conn, err);
 }
 
 int weir__store_connect(weir_store *store, weir__conn_kind kind, weir_tx **conn, weir_error *err)
@@ -386,13 +378,11 @@ int weir__store_connect(weir_store *store, weir__conn_kind kind, weir_tx **conn,
 static int change_journal(weir_store *store, weir_tx *conn, const char *pragma, char *mode, size_t size,
                           weir_error *err)
 {
-    const uint64_t start_ns = weir__clock_now_ns(store->clock);
-    const uint64_t wait_ns = (uint64_t)wait_for_others_ms(&store->config) * WEIR__NS_PER_MS;
     for (;;) {
         weir_error why = WEIR_ERROR_INIT;
         const int code = weir__conn_pragma_text(conn, pragma, mode, size, &why);
         const uint64_t now_ns = weir__clock_now_ns(store->clock);
-        if (code == WEIR_BUSY && now_ns - start_ns < wait_ns) {
+        if (code == WEIR_BUSY && now_ns < conn->busy_until_ns) {
             weir__clock_sleep_until(store->clock, now_ns + JOURNAL_RETRY_MS * WEIR__NS_PER_MS);
             continue;
         }

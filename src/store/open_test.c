@@ -205,6 +205,7 @@ static void extreme_numbers_in_the_config_are_fine(void **state)
                               .checkpoint_frames = UINT32_MAX,
                               .checkpoint_idle_ms = UINT32_MAX,
                               .reader_gap_ms = UINT32_MAX,
+                              .open_deadline_ms = WEIR_NO_DEADLINE,
                               .write_deadline_ms = WEIR_NO_DEADLINE,
                               .read_deadline_ms = WEIR_NO_DEADLINE,
                               .queue_bytes_max = UINT64_MAX,
@@ -213,6 +214,7 @@ static void extreme_numbers_in_the_config_are_fine(void **state)
     const weir_config least = {.readers = 1,
                                .cache_kib = 1,
                                .wal_limit_bytes = 1,
+                               .open_deadline_ms = 1,
                                .busy_timeout_ms = 1,
                                .retry_tries = 1,
                                .retry_base_ms = 1,
@@ -585,7 +587,8 @@ static void a_database_with_a_log_on_a_network_loses_the_log_not_the_rows(void *
     scratch_init(&place);
     naive_sql(place.database, "PRAGMA journal_mode=WAL; CREATE TABLE t(a); INSERT INTO t VALUES(5);");
     weir_store *const local = must_open(place.database, NULL);
-    const int code = weir__store_open(place.database, NULL, &hooks, &store, &err);
+    const weir_config brief = {.open_deadline_ms = 100};
+    const int code = weir__store_open(place.database, &brief, &hooks, &store, &err);
     assert_true(code == WEIR_UNSUPPORTED || code == WEIR_BUSY); // somebody uses the log
     must_run_sql(local, "INSERT INTO t VALUES(6)");
     must_close(local);

@@ -155,6 +155,7 @@ static void note_position(weir_snapshot *snapshot, uint64_t opened_ns, uint64_t 
 static int begin(weir_snapshot *snapshot, uint64_t deadline_ns, weir_error *err)
 {
     weir_tx *conn = snapshot->conn;
+    conn->busy_until_ns = deadline_ns;
     int rc = weir__conn_control(conn, "BEGIN");
     if (rc == SQLITE_OK)
         rc = weir__conn_control(conn, "SELECT 1 FROM sqlite_schema LIMIT 1");

@@ -162,10 +162,9 @@ typedef enum weir__writer_state {
 typedef struct weir__writer {
     // Owned by whoever has the turn:
     weir_tx *conn;
-    weir__job_list group;      // taken from the queue and not yet committed
-    weir__job *next_to_run;    // of the group; those before it ran in the open transaction
-    uint64_t taken_seq;        // newest job ever taken
-    uint64_t attempt_until_ns; // the busy handler gives up then
+    weir__job_list group;   // taken from the queue and not yet committed
+    weir__job *next_to_run; // of the group; those before it ran in the open transaction
+    uint64_t taken_seq;     // newest job ever taken
     uint64_t linger_until_ns;
     weir_error scratch;   // of the job that runs
     bool runs_applied;    // a job of the group asked for APPLIED
@@ -367,8 +366,6 @@ void weir__writer_fence(weir_store *store, const weir_error *why);
 void weir__writer_fence_in_turn(weir_store *store, const weir_error *why);
 // Without the turn: ends what waits in the queue and has reached its deadline.
 void weir__writer_drop_waiting(weir_store *store);
-// SQLite's busy handler on the writer's connection; `arg` is the store.
-int weir__writer_on_busy(void *arg, int times);
 // Of any thread: the state's name, and whether this thread is inside a job or a callback of any store.
 const char *weir__writer_state_name(const weir_store *store);
 bool weir__writer_is_me(void);

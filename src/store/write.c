@@ -275,7 +275,6 @@ int weir__writer_start(weir_store *store, weir_error *err)
     weir__rng_init(&writer->rng, weir__random_u64());
     if (store->config.read_only)
         return WEIR_OK;
-    sqlite3_busy_handler(writer->conn->db, weir__writer_on_busy, store);
     const int code = weir__thread_start(&writer->thread, "weir-writer", writer_main, store, err);
     writer->thread_started = code == WEIR_OK;
     return code;

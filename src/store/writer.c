@@ -426,28 +426,13 @@ static void attempt_failed(weir_store *store, weir_error *why)
 
 // ------------------------------------------------------------------------------------------------- begin
 
-// SQLite's busy handler on the writer's connection: short sleeps, up to the end of this attempt.
-int weir__writer_on_busy(void *arg, int times)
-{
-    static const uint8_t SLEEPS_MS[] = {1, 2, 5, 10, 15, 20, 25};
-    weir_store *store = arg;
-    const uint64_t now_ns = weir__clock_now_ns(store->clock);
-    const uint64_t until_ns = store->writer.attempt_until_ns;
-    if (now_ns >= until_ns || atomic_load(&store->writer.conn->interrupt))
-        return 0;
-    const size_t last = sizeof SLEEPS_MS - 1;
-    const uint64_t sleep_ns = SLEEPS_MS[(size_t)times < last ? (size_t)times : last] * WEIR__NS_PER_MS;
-    weir__clock_sleep_until(store->clock, now_ns + sleep_ns < until_ns ? now_ns + sleep_ns : until_ns);
-    return 1;
-}
-
 static bool begin(weir_store *store)
 {
     weir__writer *writer = &store->writer;
     if (state_of(store) == WEIR__WRITER_OPEN)
         return true;
     move(store, WEIR__WRITER_BEGINNING);
-    writer->attempt_until_ns = attempt_until(store);
+    writer->conn->busy_until_ns = attempt_until(store);
     const int rc = weir__conn_control(writer->conn, "BEGIN IMMEDIATE");
     weir__epoch_begin(writer->conn);
     if (rc == SQLITE_OK) {
@@ -750,7 +735,7 @@ static void commit(weir_store *store)
     weir__writer *writer = &store->writer;
     const size_t size = writer->group.size;
     move(store, WEIR__WRITER_COMMITTING);
-    writer->attempt_until_ns =
+    writer->conn->busy_until_ns =
         weir__deadline_ns(weir__clock_now_ns(store->clock), store->config.busy_timeout_ms * WEIR__NS_PER_MS);
     const uint64_t start_ns = weir__clock_now_ns(store->clock);
     const int rc = weir__conn_control(writer->conn, "COMMIT");
