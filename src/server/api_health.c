@@ -31,13 +31,45 @@ static weir__outcome answer_code(weir__exchange *exchange, const weir_error *err
     return WEIR__ANSWERED;
 }
 
+static int look_at_nothing(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)arg;
+    return weir_exec(tx, err, "SELECT count(*) FROM sqlite_schema", "");
+}
+
+static void probe_activity(weir_store *store, bool read_only, weir__component *component)
+{
+    weir__clock *clock = weir__clock_system();
+    const weir_read_options read = {.deadline_ms = PROBE_DEADLINE_MS};
+    const weir_write_options write = {.deadline_ms = PROBE_DEADLINE_MS};
+    const uint64_t began = weir__clock_now_ns(clock);
+    int code = weir_read(store, look_at_nothing, NULL, &read, &component->error);
+    const uint64_t was_read = weir__clock_now_ns(clock);
+    if (code == WEIR_OK && !read_only)
+        code = weir_write(store, look_at_nothing, NULL, &write, &component->error);
+    component->read_ns = was_read - began;
+    component->write_ns = code == WEIR_OK ? weir__clock_now_ns(clock) - was_read : 0;
+}
+
+static void probe_runs(weir_runs *runs, weir__component *component)
+{
+    weir_runs_probe_report report = {0};
+    (void)weir_runs_probe(runs, PROBE_DEADLINE_MS, &report, &component->error);
+    component->read_ns = report.read_ns;
+    component->write_ns = report.write_ns;
+}
+
 static weir__health_probe probe(weir__server *server)
 {
     pthread_mutex_lock(&server->probe_lock);
     const uint64_t now = weir__clock_now_ns(weir__clock_system());
     if (server->probe.at_ns == 0 || now - server->probe.at_ns > PROBE_LIFE_NS) {
         server->probe = (weir__health_probe){0};
-        (void)weir_runs_probe(server->runs, PROBE_DEADLINE_MS, &server->probe.report, &server->probe.error);
+        if (server->runs != NULL)
+            probe_runs(server->runs, &server->probe.runs);
+        if (server->activity != NULL)
+            probe_activity(weir_activity_store(server->activity), server->options.store.read_only,
+                           &server->probe.activity);
         server->probe.at_ns = weir__clock_now_ns(weir__clock_system());
     }
     const weir__health_probe result = server->probe;
@@ -65,30 +97,55 @@ static void add_findings(weir__spool *spool, const weir_finding *findings, size_
     weir__spool_add(spool, "]");
 }
 
+// Of all stores; the worst of each come first.
 static size_t read_findings(const weir__server *server, weir_finding findings[FINDINGS_MAX])
 {
-    const size_t count = weir_runs_health(server->runs, findings, FINDINGS_MAX);
+    size_t count = 0;
+    if (server->runs != NULL)
+        count = weir_runs_health(server->runs, findings, FINDINGS_MAX);
+    count = count < FINDINGS_MAX ? count : FINDINGS_MAX;
+    if (server->activity != NULL)
+        count += weir_health(weir_activity_store(server->activity), findings + count, FINDINGS_MAX - count);
     return count < FINDINGS_MAX ? count : FINDINGS_MAX;
+}
+
+static bool any_is_an_error(const weir_finding *findings, size_t count)
+{
+    bool found = false;
+    for (size_t i = 0; i < count; i++)
+        found = found || findings[i].severity == WEIR_SEVERITY_ERROR;
+    return found;
+}
+
+static void add_component(weir__spool *spool, const char *name, const weir__component *component)
+{
+    const bool working = component->error.code == WEIR_OK;
+    weir__spool_printf(spool, "\"%s\":{\"status\":\"%s\",\"read_ms\":%.3f,\"write_ms\":%.3f,\"error\":", name,
+                       working ? "healthy" : "unhealthy", (double)component->read_ns / 1e6,
+                       (double)component->write_ns / 1e6);
+    weir__spool_json_string(spool, working ? NULL : component->error.text);
+    weir__spool_add(spool, "},");
 }
 
 weir__outcome weir__get_health(weir__exchange *exchange)
 {
+    const weir__server *server = exchange->server;
     weir_finding findings[FINDINGS_MAX];
     char now[TIMESTAMP_SIZE];
     const weir__health_probe probed = probe(exchange->server);
-    const size_t count = read_findings(exchange->server, findings);
-    const bool working = probed.error.code == WEIR_OK;
-    const bool healthy = working && (count == 0 || findings[0].severity < WEIR_SEVERITY_ERROR);
+    const size_t count = read_findings(server, findings);
+    const bool working = probed.runs.error.code == WEIR_OK && probed.activity.error.code == WEIR_OK;
+    const bool healthy = working && !any_is_an_error(findings, count);
     weir__spool spool = weir__exchange_spool(exchange);
     utc_now(now);
-    weir__spool_printf(
-        &spool,
-        "{\"status\":\"%s\",\"service\":\"StepFlow Monitor\",\"timestamp\":\"%s\","
-        "\"components\":{\"database\":{\"status\":\"%s\",\"read_ms\":%.3f,\"write_ms\":%.3f,\"error\":",
-        healthy ? "healthy" : "unhealthy", now, working ? "healthy" : "unhealthy",
-        (double)probed.report.read_ns / 1e6, (double)probed.report.write_ns / 1e6);
-    weir__spool_json_string(&spool, working ? NULL : probed.error.text);
-    weir__spool_add(&spool, "},\"websocket\":{\"status\":\"disabled\"}},\"findings\":");
+    weir__spool_printf(&spool, "{\"status\":\"%s\",\"service\":\"%s\",\"timestamp\":\"%s\",\"components\":{",
+                       healthy ? "healthy" : "unhealthy", server->runs != NULL ? "StepFlow Monitor" : "Weir",
+                       now);
+    if (server->runs != NULL)
+        add_component(&spool, "database", &probed.runs);
+    if (server->activity != NULL)
+        add_component(&spool, "activity", &probed.activity);
+    weir__spool_add(&spool, "\"websocket\":{\"status\":\"disabled\"}},\"findings\":");
     add_findings(&spool, findings, count);
     weir__spool_printf(&spool, ",\"version\":\"%s\"}", WEIR_VERSION);
     weir__answer_spool(exchange, healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, &spool);
@@ -263,12 +320,22 @@ weir__outcome weir__post_optimize(weir__exchange *exchange)
 
 weir__outcome weir__get_store(weir__exchange *exchange)
 {
+    const weir__server *server = exchange->server;
     weir_finding findings[FINDINGS_MAX];
-    const size_t count = read_findings(exchange->server, findings);
+    const size_t count = read_findings(server, findings);
     weir__spool spool = weir__exchange_spool(exchange);
-    weir__spool_add(&spool, "{\"store\":");
-    weir__spool_take(&spool, weir_stats_json(weir_runs_store(exchange->server->runs)));
-    weir__spool_add(&spool, ",\"findings\":");
+    weir__spool_add(&spool, "{");
+    if (server->runs != NULL) {
+        weir__spool_add(&spool, "\"store\":");
+        weir__spool_take(&spool, weir_stats_json(weir_runs_store(server->runs)));
+        weir__spool_add(&spool, ",");
+    }
+    if (server->activity != NULL) {
+        weir__spool_add(&spool, "\"activity\":");
+        weir__spool_take(&spool, weir_stats_json(weir_activity_store(server->activity)));
+        weir__spool_add(&spool, ",");
+    }
+    weir__spool_add(&spool, "\"findings\":");
     add_findings(&spool, findings, count);
     weir__spool_add(&spool, ",\"status\":200}");
     weir__answer_spool(exchange, MHD_HTTP_OK, &spool);

@@ -173,19 +173,26 @@ typedef struct weir__machine_sample {
     uint64_t busy, total; // jiffies
 } weir__machine_sample;
 
-typedef struct weir__health_probe {
-    uint64_t at_ns; // 0: never
-    weir_runs_probe_report report;
+typedef struct weir__component {
+    uint64_t read_ns, write_ns;
     weir_error error;
+} weir__component;
+
+typedef struct weir__health_probe {
+    uint64_t at_ns;                 // 0: never
+    weir__component runs, activity; // of those that are served
 } weir__health_probe;
 
 struct weir__server {
-    weir__serve_options options;         // defaults filled in; immutable
-    const char **redact;                 // NULL-terminated, for weir_runs_open; immutable
-    weir_runs *runs;                     // NULL: not served
-    weir_activity *activity;             // NULL: not served
-    char *activity_directory;            // where its temporary files go; immutable
-    weir_activity_local local;           // this machine, for activity; immutable
+    weir__serve_options options; // defaults filled in; immutable
+    const char **redact;         // NULL-terminated, for weir_runs_open; immutable
+    weir_runs *runs;             // NULL: not served
+    weir_activity *activity;     // NULL: not served
+    char *activity_directory;    // where its temporary files go; immutable
+    weir_activity_local local;   // this machine, for activity; the strings are the next two; immutable
+    char *hostname, *device_id;
+    pthread_mutex_t event_gate;          // held by the event thread while it runs a handler
+    bool event_shut;                     // event_gate: the activity store is closing
     weir__keys keys;                     // immutable
     weir__key activity_key;              // .key NULL: none; immutable
     weir__workers *workers[WEIR__LANES]; // immutable while the event thread lives
@@ -246,6 +253,11 @@ weir__outcome weir__exchange_hand_over(weir__exchange *exchange, weir__lane lane
 void weir__exchange_finish(weir__exchange *exchange);
 
 // ------------------------------------------------------------------------------------------------ parts
+
+int weir__stores_open(weir__server *server, weir_error *err);
+// Answers what waits for them. Workers must have stopped.
+int weir__stores_close(weir__server *server, weir_error *err);
+void weir__stores_free(weir__server *server);
 
 // The checks before a body is read: sets status and an error answer when the request is refused.
 void weir__guard(weir__exchange *exchange);

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "server/activity_multipart.h"
 #include "server/core.h"
 #include "server/http.h"
 
@@ -168,11 +169,12 @@ weir__spool weir__exchange_export_spool(const weir__exchange *exchange)
 
 int weir__exchange_input(const weir__exchange *exchange, weir_activity_input *input, weir_error *err)
 {
-    *input = (weir_activity_input){
+    const weir_activity_input body = {
         .bytes = weir__text_string(&exchange->body), .fd = -1, .size = exchange->body.size};
-    if (exchange->media == WEIR__MEDIA_FORM)
-        return weir__error_set(err, WEIR_UNSUPPORTED, "forms cannot be read yet");
-    return WEIR_OK;
+    *input = body;
+    return exchange->media == WEIR__MEDIA_FORM
+               ? weir__multipart_find(&body, exchange->headers.content_type, "buckets", input, err)
+               : WEIR_OK;
 }
 
 // Has the client a current copy already? If-None-Match decides alone where it is given.

@@ -71,7 +71,8 @@ void weir__machine_read(weir__server *server, weir__machine *machine)
 {
     *machine = (weir__machine){.cpu_percent = cpu_percent(server)};
     read_memory(machine);
-    read_disk(weir_runs_storage_path(server->runs), machine);
+    read_disk(server->runs != NULL ? weir_runs_storage_path(server->runs) : server->activity_directory,
+              machine);
 }
 
 double weir__server_uptime_s(const weir__server *server)

@@ -79,6 +79,19 @@ static enum MHD_Result send_answer(weir__exchange *exchange)
     return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
 }
 
+static weir__outcome run_at_once(weir__exchange *exchange)
+{
+    weir__server *server = exchange->server;
+    weir__outcome outcome = WEIR__ANSWERED;
+    pthread_mutex_lock(&server->event_gate);
+    if (server->event_shut)
+        weir__answer_error(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is stopping");
+    else
+        outcome = exchange->route->handler(exchange);
+    pthread_mutex_unlock(&server->event_gate);
+    return outcome;
+}
+
 static enum MHD_Result run_handler(weir__exchange *exchange)
 {
     const weir__route *route = exchange->route;
@@ -86,7 +99,7 @@ static enum MHD_Result run_handler(weir__exchange *exchange)
         route->lane == WEIR__LANE_EVENT && exchange->drained_bytes <= WEIR__EVENT_BODY_BYTES_MAX;
     const weir__lane lane = route->lane == WEIR__LANE_EVENT ? WEIR__LANE_WRITE : route->lane;
     const weir__outcome outcome =
-        at_once ? route->handler(exchange) : weir__exchange_hand_over(exchange, lane, route->handler);
+        at_once ? run_at_once(exchange) : weir__exchange_hand_over(exchange, lane, route->handler);
     if (outcome == WEIR__LATER) // and it may be gone already
         return MHD_YES;
     if (exchange->state != WEIR__EXCHANGE_WORKING)

@@ -8,8 +8,8 @@
 // Stopping, in this order, because each step ends those who could still use the next one's object:
 //   1. no new connections; runs may go on for drain_ms; starts are refused
 //   2. the workers finish what is queued and end
-//   3. the runs handle is closed: runs are cancelled, and those who wait for a start or for an end get their
-//   answer
+//   3. the stores are closed: runs are cancelled, what is queued is committed, and those who wait for a start, for an
+//   end or for a commit get their answer
 //   4. answers go out, for a bounded time; then the HTTP library ends
 #include "server/server.h"
 
@@ -161,33 +161,6 @@ static void set_activity_key(weir__server *server)
                                        .role = WEIR__ROLE_ADMIN};
 }
 
-static int open_activity(weir__server *server, weir_error *err)
-{
-    if (server->options.activity == NULL)
-        return WEIR_OK;
-    (void)server;
-    return weir__error_set(err, WEIR_UNSUPPORTED, "this build cannot serve activity yet");
-}
-
-static int open_runs(weir__server *server, weir_error *err)
-{
-    if (server->options.storage == NULL)
-        return WEIR_OK;
-    const weir__strings *redact = &server->options.redact;
-    server->redact = calloc(redact->count + 1, sizeof *server->redact);
-    if (server->redact == NULL)
-        return weir__error_set(err, WEIR_NOMEM, "no memory for the server");
-    for (size_t i = 0; i < redact->count; i++)
-        server->redact[i] = redact->items[i];
-    const weir_runs_config config = {.store = &server->options.store,
-                                     .max_running = server->options.running_max,
-                                     .redact = server->redact};
-    const int code = weir_runs_open(server->options.storage, &config, &server->runs, err);
-    return code != WEIR_OK
-               ? code
-               : weir_runs_listen(server->runs, weir__runs_event, server, &server->listener_id, err);
-}
-
 static void library_log(void *cls, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 static void library_log(void *cls, const char *format, va_list args)
@@ -243,9 +216,7 @@ static int open_all(weir__server *server, weir_error *err)
     if (code == WEIR_OK)
         code = weir__listen(&server->address, &listen_fd, err);
     if (code == WEIR_OK)
-        code = open_runs(server, err);
-    if (code == WEIR_OK)
-        code = open_activity(server, err);
+        code = weir__stores_open(server, err);
     if (code == WEIR_OK)
         code = weir__workers_create(server->options.workers, WEIR__SERVE_QUEUE_MAX,
                                     &server->workers[WEIR__LANE_READ], err);
@@ -367,12 +338,10 @@ static void stop_accepting(weir__server *server)
 
 static int close_all(weir__server *server, weir_error *err)
 {
-    int code = WEIR_OK;
     for (int lane = 0; lane < WEIR__LANES; lane++)
         if (server->workers[lane] != NULL)
             weir__workers_stop(server->workers[lane]);
-    if (server->runs != NULL)
-        code = weir_runs_close(server->runs, 0, err);
+    const int code = weir__stores_close(server, err);
     weir__runs_release_waiting(server);
     if (server->daemon != NULL) {
         wait_for_answers(server);
@@ -381,7 +350,7 @@ static int close_all(weir__server *server, weir_error *err)
     for (int lane = 0; lane < WEIR__LANES; lane++)
         weir__workers_destroy(server->workers[lane]);
     weir__keys_free(&server->keys);
-    free(server->redact);
+    weir__stores_free(server);
     return code;
 }
 
@@ -414,6 +383,7 @@ int weir__serve(const weir__serve_options *options, weir_error *err)
     fit_files(&server->options);
     pthread_mutex_init(&server->lock, NULL);
     pthread_mutex_init(&server->probe_lock, NULL);
+    pthread_mutex_init(&server->event_gate, NULL);
     weir__cond_init(&server->idle);
     weir__peers_init(&server->peers, server->options.request_timeout_ms * WEIR__NS_PER_MS,
                      server->options.idle_timeout_ms * WEIR__NS_PER_MS);
@@ -424,6 +394,7 @@ int weir__serve(const weir__serve_options *options, weir_error *err)
         (void)close(signals);
     weir__peers_fini(&server->peers);
     pthread_cond_destroy(&server->idle);
+    pthread_mutex_destroy(&server->event_gate);
     pthread_mutex_destroy(&server->probe_lock);
     pthread_mutex_destroy(&server->lock);
     free(server);
