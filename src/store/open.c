@@ -149,6 +149,7 @@ static int check_config(const char *path, const weir_config *config, weir_error 
 
 // ------------------------------------------------------------------------------- the place, before SQLite
 
+// Other processes make and remove these files at any time: one that is gone when it is looked at again is fine.
 static int check_side_file(const char *path, const char *suffix, bool read_only, weir_error *err)
 {
     char *name = joined(path, suffix);
@@ -156,7 +157,8 @@ static int check_side_file(const char *path, const char *suffix, bool read_only,
     int code = WEIR_OK;
     if (!name)
         return weir__error_set(err, WEIR_NOMEM, "%s: out of memory", path);
-    if (stat(name, &file) == 0 && faccessat(AT_FDCWD, name, read_only ? R_OK : R_OK | W_OK, AT_EACCESS) != 0)
+    if (faccessat(AT_FDCWD, name, read_only ? R_OK : R_OK | W_OK, AT_EACCESS) != 0 && errno != ENOENT &&
+        stat(name, &file) == 0)
         code = weir__error_set(
             err, WEIR_DENIED,
             "%s belongs to user %u with mode %03o and cannot be %s by user %u: run as its owner, or let "

@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -666,6 +668,45 @@ static void no_store_is_an_error_not_a_crash(void **state)
     weir_snapshot_close(NULL);
 }
 
+typedef struct coming_and_going {
+    const char *path;
+    atomic_bool stop;
+} coming_and_going;
+
+static void *come_and_go(void *arg)
+{
+    coming_and_going *const file = arg;
+    while (!atomic_load(&file->stop)) {
+        const int fd = open(file->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        if (fd >= 0)
+            close(fd);
+        unlink(file->path);
+    }
+    return NULL;
+}
+
+// As other processes make and remove them while they open and close the same database.
+static void a_side_file_that_vanishes_meanwhile_is_no_trouble(void **state)
+{
+    (void)state;
+    static const char NOISE[] = "this is no database, and is not looked at for long";
+    scratch place;
+    pthread_t thread;
+    weir_store *store = NULL;
+    weir_error err = WEIR_ERROR_INIT;
+    scratch_init(&place);
+    put_file(place.database, NOISE, sizeof NOISE);
+    coming_and_going journal = {.path = place.journal};
+    assert_int_equal(pthread_create(&thread, NULL, come_and_go, &journal), 0);
+    int code = WEIR_NOTADB;
+    for (int i = 0; i < 3000 && code == WEIR_NOTADB; i++)
+        code = weir_open(place.database, NULL, &store, &err);
+    atomic_store(&journal.stop, true);
+    pthread_join(thread, NULL);
+    expect_code(code, WEIR_NOTADB, &err);
+    scratch_fini(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -693,6 +734,7 @@ int main(void)
         cmocka_unit_test(a_database_in_memory_works_and_says_what_it_is),
         cmocka_unit_test(nothing_is_left_after_closing),
         cmocka_unit_test(no_store_is_an_error_not_a_crash),
+        cmocka_unit_test(a_side_file_that_vanishes_meanwhile_is_no_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
