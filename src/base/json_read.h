@@ -54,12 +54,13 @@ typedef struct weir__json_reader {
     size_t window_size, at;
     uint64_t window_offset; // of the window's first byte in the input
     char *memory;           // the window's, where there is a source
-    size_t memory_size;
     size_t value_bytes_max; // one string, or one value read with weir__json_reader_canonical()
     weir__text text;        // of the token
     uint8_t stack[WEIR__JSON_DEPTH_MAX];
     unsigned depth;
     int state;
+    bool has_peeked;
+    weir__json_token peeked;
     weir_error error;
 } weir__json_reader;
 
