@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
+
 static const char replacement[] = "\xEF\xBF\xBD"; // U+FFFD
 enum { replacement_size = sizeof replacement - 1, capacity_first = 64 };
 
@@ -42,6 +44,18 @@ void weir__text_append(weir__text *text, const void *bytes, size_t size)
         return;
     if (size > 0)
         memcpy(text->data + text->size, bytes, size);
+    text->size += size;
+    text->data[text->size] = '\0';
+}
+
+char *weir__text_room(weir__text *text, size_t size)
+{
+    return reserve(text, size) ? text->data + text->size : NULL;
+}
+
+void weir__text_added(weir__text *text, size_t size)
+{
+    WEIR_ASSERT(!text->failed && size < text->capacity - text->size);
     text->size += size;
     text->data[text->size] = '\0';
 }

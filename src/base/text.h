@@ -26,6 +26,11 @@ void weir__text_printf(weir__text *text, const char *format, ...) __attribute__(
 void weir__text_vprintf(weir__text *text, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
+// Room for `size` bytes behind the content, to be written by the caller, and then how many of them count. NULL
+// when there is no memory.
+char *weir__text_room(weir__text *text, size_t size);
+void weir__text_added(weir__text *text, size_t size);
+
 // Appends a JSON string literal with its quotes. Invalid UTF-8 becomes U+FFFD; control characters are
 // escaped.
 void weir__text_json_string(weir__text *text, const char *string, size_t size);

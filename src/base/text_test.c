@@ -148,12 +148,29 @@ static void sanitizing_fits_and_splits_nothing(void **state)
     weir__text_free(&text);
 }
 
+static void room_is_written_into(void **state)
+{
+    (void)state;
+    weir__text text = {0};
+    weir__text_add(&text, "a");
+    char *const room = weir__text_room(&text, 1000);
+    assert_non_null(room);
+    memcpy(room, "bcd", 3);
+    weir__text_added(&text, 2);
+    assert_string_equal(text.data, "abc");
+    assert_int_equal(text.size, 3);
+    text.failed = true;
+    assert_null(weir__text_room(&text, 1));
+    weir__text_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appending_grows),
         cmocka_unit_test(every_size_around_the_capacity_fits),
         cmocka_unit_test(a_failure_sticks_until_cleared),
+        cmocka_unit_test(room_is_written_into),
         cmocka_unit_test(json_strings_are_escaped),
         cmocka_unit_test(what_is_valid_utf8),
         cmocka_unit_test(sanitizing_fits_and_splits_nothing),
