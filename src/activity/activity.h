@@ -6,8 +6,10 @@
 //   cache.c                   what the writer remembers, and the frame of every job
 //   buckets.c, events.c       rows of the two tables: checks, writing, reading
 //   heartbeat.c               merging
-//   privacy.c, settings.c     rules and settings
-//   json_events.c, import.c, export.c   the same as JSON, streamed
+//   rules.c, privacy.c        rules that drop or redact, and which of them are in force
+//   settings.c                key_value
+//   event_json.c, bucket_json.c         one event or bucket as JSON
+//   insert_json.c, import.c, export.c   lists of them, streamed
 //
 // Threads. Reads run on the caller's thread, on a snapshot, and use nothing of the handle but `store`,
 // `path` and the counters. Jobs run one at a time, on the writer's thread or on one that waits in
@@ -28,6 +30,7 @@
 
 #include <weir/activity.h>
 
+#include "activity/rules.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -44,7 +47,7 @@ struct weir_activity {
 
     // Jobs only.
     weir__activity_cache *cache;
-    weir__privacy *privacy; // the rules in force; NULL: not read since they were forgotten
+    weir__privacy *privacy; // the rules in force; NULL: never read
     weir__text scratch;     // of weir__activity_event_insert()'s callers: redacted data
 };
 
@@ -177,18 +180,18 @@ int weir__activity_insert_all(weir_activity *activity, weir_tx *tx, const char *
 
 // ------------------------------------------------------------------------------------------------- privacy
 
-typedef enum weir__privacy_verdict {
-    WEIR__PRIVACY_KEEP,
-    WEIR__PRIVACY_REDACTED, // take `redacted` instead
-    WEIR__PRIVACY_DROP,
-} weir__privacy_verdict;
-
 // In a job: what the rules say to an event's canonical data. `redacted` (cleared first) is canonical. Reads
 // the rules when they are not known.
 int weir__privacy_apply(weir_activity *activity, weir_tx *tx, const char *bucket_id, const char *data,
                         size_t data_size, weir__text *redacted, weir__privacy_verdict *verdict,
                         weir_error *err);
-// Forgets the rules: the next job reads them again. Also when the handle is closed.
+// In a job: reads the rules now, unless they are known. What is not valid as a whole is logged, and the rules
+// before it stay in force.
+int weir__privacy_load(weir_activity *activity, weir_tx *tx, weir_error *err);
+// Is there a rule in force, as far as is known?
+bool weir__privacy_is_active(const weir_activity *activity);
+// The setting may be another one by now: the next job looks. The rules stay until it has.
 void weir__privacy_forget(weir_activity *activity);
+void weir__privacy_destroy(weir_activity *activity);
 
 #endif

@@ -32,7 +32,7 @@ static bool gives_durable(const char *path, const weir_config *config)
 
 static void release(weir_activity *activity)
 {
-    weir__privacy_forget(activity);
+    weir__privacy_destroy(activity);
     weir__activity_cache_destroy(activity->cache);
     weir__text_free(&activity->scratch);
     free(activity->path);
