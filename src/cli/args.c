@@ -8,12 +8,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "cli/number.h"
 #include "cli/visible.h"
 
-enum { name_size_max = 64, quote_size = 128 };
+enum { name_size_max = 64, quote_size = 128, shown_size = 400 };
 
 // What is being read, so that helpers need few arguments.
 typedef struct parser {
@@ -23,6 +25,8 @@ typedef struct parser {
     int at; // next argument
     void *values;
     weir__common *common;
+    const char *shown; // what to call the option; NULL: its name with two dashes
+    uint64_t given;
     weir_error *err;
 } parser;
 
@@ -107,11 +111,20 @@ static int unknown_option(const parser *p, const char *typed)
                            nearest);
 }
 
+static const char *shown_name(const parser *p, const weir__option *option, char shown[shown_size])
+{
+    if (p->shown != NULL)
+        return p->shown;
+    snprintf(shown, shown_size, "--%s", option->name);
+    return shown;
+}
+
 static int wrong_value(const parser *p, const weir__option *option, const char *value, const char *wanted)
 {
     char quoted[quote_size];
-    return weir__error_set(p->err, WEIR_INVALID, "--%s takes %s, not \"%s\"", option->name, wanted,
-                           weir__visible_quote(value, quoted, sizeof quoted));
+    char shown[shown_size];
+    return weir__error_set(p->err, WEIR_INVALID, "%s takes %s, not \"%s\"", shown_name(p, option, shown),
+                           wanted, weir__visible_quote(value, quoted, sizeof quoted));
 }
 
 static int wrong_number(const parser *p, const weir__option *option, const char *value)
@@ -149,15 +162,18 @@ static int store_choice(const parser *p, const weir__option *option, const char 
     if (nearest == NULL)
         return wrong_value(p, option, value, wanted);
     char quoted[quote_size];
-    return weir__error_set(p->err, WEIR_INVALID, "--%s takes %s, not \"%s\"; did you mean %s?", option->name,
-                           wanted, weir__visible_quote(value, quoted, sizeof quoted), nearest);
+    char shown[shown_size];
+    return weir__error_set(p->err, WEIR_INVALID, "%s takes %s, not \"%s\"; did you mean %s?",
+                           shown_name(p, option, shown), wanted,
+                           weir__visible_quote(value, quoted, sizeof quoted), nearest);
 }
 
 static int store_text(const parser *p, const weir__option *option, const char *value, void *slot)
 {
     weir__list *const list = slot;
+    char shown[shown_size];
     if (value[0] == '\0')
-        return weir__error_set(p->err, WEIR_INVALID, "--%s must not be empty", option->name);
+        return weir__error_set(p->err, WEIR_INVALID, "%s must not be empty", shown_name(p, option, shown));
     if (option->kind != WEIR__OPTION_PATH && !weir__utf8_is_valid(value, strlen(value)))
         return wrong_value(p, option, value, "text in UTF-8");
     if (option->kind != WEIR__OPTION_LIST) {
@@ -165,21 +181,39 @@ static int store_text(const parser *p, const weir__option *option, const char *v
         return WEIR_OK;
     }
     if (list->count == WEIR__LIST_MAX)
-        return weir__error_set(p->err, WEIR_INVALID, "--%s may be given at most %d times", option->name,
-                               WEIR__LIST_MAX);
+        return weir__error_set(p->err, WEIR_INVALID, "%s may be given at most %d times",
+                               shown_name(p, option, shown), WEIR__LIST_MAX);
     list->items[list->count++] = value;
     return WEIR_OK;
 }
 
-static int store_value(const parser *p, const weir__option *option, const char *value)
+// `value` NULL: a flag that stands there.
+static int store_flag(const parser *p, const weir__option *option, const char *value, bool *slot)
+{
+    static const char *const words[] = {"false", "true", "0", "1", "no", "yes"};
+    if (value == NULL) {
+        *slot = true;
+        return WEIR_OK;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcasecmp(words[i], value) == 0) {
+            *slot = i % 2 == 1;
+            return WEIR_OK;
+        }
+    }
+    return wrong_value(p, option, value, "true or false");
+}
+
+static int store_value(parser *p, const weir__option *option, const char *value)
 {
     const bool is_common = option >= common_items && option < common_items + weir__common_options.count;
     void *const slot = (is_common ? (char *)p->common : (char *)p->values) + option->offset;
     bool fine = true;
+    if (!is_common && p->options.count > 0)
+        p->given |= UINT64_C(1) << (option - p->options.items);
     switch (option->kind) {
     case WEIR__OPTION_FLAG:
-        *(bool *)slot = true;
-        break;
+        return store_flag(p, option, value, slot);
     case WEIR__OPTION_TEXT:
     case WEIR__OPTION_PATH:
     case WEIR__OPTION_LIST:
@@ -197,6 +231,13 @@ static int store_value(const parser *p, const weir__option *option, const char *
         break;
     }
     return fine ? WEIR_OK : wrong_number(p, option, value);
+}
+
+int weir__args_store(const weir__option *option, const char *shown, const char *value, void *values,
+                     weir_error *err)
+{
+    parser p = {.values = values, .shown = shown, .err = err};
+    return store_value(&p, option, value);
 }
 
 // The argument after this one is the value.
@@ -258,6 +299,7 @@ int weir__args_parse(weir__options options, bool stop_at_operand, int argc, char
     parser p = {
         .options = options, .argv = argv, .argc = argc, .values = values, .common = common, .err = err};
     *operands = (weir__operands){.items = argv};
+    WEIR_ASSERT(options.count <= WEIR__OPTIONS_MAX);
     while (p.at < argc) {
         char *const argument = argv[p.at++];
         int code = WEIR_OK;
@@ -277,5 +319,6 @@ int weir__args_parse(weir__options options, bool stop_at_operand, int argc, char
     while (p.at < argc)
         argv[operands->count++] = argv[p.at++];
     argv[operands->count] = NULL;
+    operands->given = p.given;
     return WEIR_OK;
 }

@@ -18,7 +18,7 @@
 #include "base/error.h"
 
 // Values given to all options of one kind LIST of a command.
-enum { WEIR__LIST_MAX = 1024 };
+enum { WEIR__LIST_MAX = 1024, WEIR__OPTIONS_MAX = 64 };
 
 typedef enum weir__option_kind {
     WEIR__OPTION_FLAG,     // bool
@@ -45,6 +45,7 @@ typedef struct weir__option {
     const char *help;  // one line, or several separated by \n
     uint64_t min, max;
     const char *const *choices;
+    const char *variable; // settings.h: an environment variable besides WEIR_NAME
 } weir__option;
 
 typedef struct weir__options {
@@ -52,10 +53,12 @@ typedef struct weir__options {
     size_t count;
 } weir__options;
 
-// What is not an option, in order; NULL behind the last.
+// What is not an option, in order; NULL behind the last. And which options there were: bit i stands for
+// items[i] of the command's.
 typedef struct weir__operands {
     char **items;
     int count;
+    uint64_t given;
 } weir__operands;
 
 // Options that every command has.
@@ -71,6 +74,11 @@ extern const weir__options weir__common_options;
 // command. WEIR_INVALID with a sentence for a wrong line.
 int weir__args_parse(weir__options options, bool stop_at_operand, int argc, char **argv, void *values,
                      weir__common *common, weir__operands *operands, weir_error *err);
+
+// Stores a value that was given elsewhere than on the command line; `shown` is what sentences call it. A flag
+// takes true or false, 1 or 0, yes or no. A LIST gets one item more.
+int weir__args_store(const weir__option *option, const char *shown, const char *value, void *values,
+                     weir_error *err);
 
 // The name that is closest to `typed`, NULL when none is close. `names` ends with NULL.
 const char *weir__args_nearest(const char *typed, const char *const *names);

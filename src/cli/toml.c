@@ -37,6 +37,12 @@ typedef struct reader {
     weir_error *err;
 } reader;
 
+// A part of a key, and where it stands.
+typedef struct key_part {
+    const char *text;
+    unsigned line, column;
+} key_part;
+
 // ------------------------------------------------------------------------------------------------ complaints
 
 static int complain_at(const weir__toml_document *document, unsigned line, unsigned column, weir_error *err,
@@ -53,6 +59,17 @@ static int complain(const reader *r, const char *format, ...)
     va_list args;
     va_start(args, format);
     const int code = complain_at(r->document, r->line, r->column, r->err, format, args);
+    va_end(args);
+    return code;
+}
+
+static int complain_key(const reader *r, key_part key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int complain_key(const reader *r, key_part key, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int code = complain_at(r->document, key.line, key.column, r->err, format, args);
     va_end(args);
     return code;
 }
@@ -206,18 +223,17 @@ static int keep_text(reader *r, weir__text *text, const char **kept)
     return copy != NULL ? WEIR_OK : no_memory(r);
 }
 
-// A new member of `parent` (NULL: the root) that was found at line and column.
-static int add_node(reader *r, weir__toml *parent, const char *key, unsigned line, unsigned column,
-                    weir__toml **node)
+// A new member of `parent` (NULL: the root).
+static int add_node(reader *r, weir__toml *parent, key_part key, weir__toml **node)
 {
     if (++r->values > WEIR__TOML_VALUES_MAX)
-        return weir__error_set(r->err, WEIR_TOOBIG, "%s:%u:%u: more than %d values", r->document->name, line,
-                               column, WEIR__TOML_VALUES_MAX);
+        return weir__error_set(r->err, WEIR_TOOBIG, "%s:%u:%u: more than %d values", r->document->name,
+                               key.line, key.column, WEIR__TOML_VALUES_MAX);
     weir__toml *const added = allocate(r, sizeof *added);
     *node = added;
     if (added == NULL)
         return no_memory(r);
-    *added = (weir__toml){.key = key, .line = line, .column = column, .section = r->section};
+    *added = (weir__toml){.key = key.text, .line = key.line, .column = key.column, .section = r->section};
     if (parent != NULL && parent->last != NULL)
         parent->last->next = added;
     else if (parent != NULL)
@@ -534,7 +550,7 @@ static int read_array(reader *r, weir__toml *array)
         if (code == WEIR_OK && peek(r) == ']')
             break;
         if (code == WEIR_OK)
-            code = add_node(r, array, "", r->line, r->column, &element);
+            code = add_node(r, array, (key_part){"", r->line, r->column}, &element);
         if (code == WEIR_OK)
             code = read_value(r, element);
         if (code == WEIR_OK)
@@ -603,40 +619,41 @@ static int read_value(reader *r, weir__toml *value)
 }
 
 // One part of a key.
-static int read_key(reader *r, const char **key)
+static int read_key(reader *r, key_part *key)
 {
     static const char bare[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     char found[quote_size];
     weir__text text = {0};
     size_t size = 0;
+    *key = (key_part){NULL, r->line, r->column};
     if (peek(r) == '"' || peek(r) == '\'')
-        return read_string(r, false, key);
+        return read_string(r, false, &key->text);
     while (peek_behind(r, size) > 0 && strchr(bare, peek_behind(r, size)) != NULL)
         size++;
     if (size == 0)
         return complain(r, "a key should stand here, not %s", found_here(r, found));
     weir__text_append(&text, r->at, size);
     advance(r, size);
-    return keep_text(r, &text, key);
+    return keep_text(r, &text, &key->text);
 }
 
 // Down into the table `key` of *table, which a header or a dotted key names on its way; makes it when missing.
-static int descend(reader *r, const char *key, enum made made, weir__toml **table)
+static int descend(reader *r, key_part key, enum made made, weir__toml **table)
 {
-    weir__toml *found = find_member(*table, key);
+    weir__toml *found = find_member(*table, key.text);
     const bool dotted = made == made_by_dotted_key;
     if (found == NULL) {
-        const int code = add_node(r, *table, key, r->line, r->column, &found);
+        const int code = add_node(r, *table, key, &found);
         if (code != WEIR_OK)
             return code;
         found->type = WEIR__TOML_TABLE;
         found->made = (int)made;
     } else if (found->type != WEIR__TOML_TABLE) {
-        return complain(r, "%s is %s already, in line %u", key, weir__toml_type_name(found->type),
-                        found->line);
+        return complain_key(r, key, "%s is %s already, in line %u", key.text,
+                            weir__toml_type_name(found->type), found->line);
     } else if (found->made == made_inline || (dotted && found->made != made_by_dotted_key) ||
                (dotted && found->section != r->section)) {
-        return complain(r, "the table %s is complete already, in line %u", key, found->line);
+        return complain_key(r, key, "the table %s is complete already, in line %u", key.text, found->line);
     }
     *table = found;
     return WEIR_OK;
@@ -646,9 +663,8 @@ static int descend(reader *r, const char *key, enum made made, weir__toml **tabl
 static int read_pair(reader *r, weir__toml *table)
 {
     char found[quote_size];
-    const char *key = NULL;
+    key_part key = {0};
     for (;;) {
-        const unsigned line = r->line, column = r->column;
         int code = read_key(r, &key);
         if (code != WEIR_OK)
             return code;
@@ -662,12 +678,12 @@ static int read_pair(reader *r, weir__toml *table)
             continue;
         }
         if (peek(r) != '=')
-            return complain(r, "= should stand behind the key %s, not %s", key, found_here(r, found));
-        const weir__toml *const earlier = find_member(table, key);
+            return complain(r, "= should stand behind the key %s, not %s", key.text, found_here(r, found));
+        const weir__toml *const earlier = find_member(table, key.text);
         weir__toml *value = NULL;
         if (earlier != NULL)
-            return complain(r, "%s is given twice, first in line %u", key, earlier->line);
-        code = add_node(r, table, key, line, column, &value);
+            return complain_key(r, key, "%s is given twice, first in line %u", key.text, earlier->line);
+        code = add_node(r, table, key, &value);
         if (code != WEIR_OK)
             return code;
         advance(r, 1);
@@ -677,11 +693,11 @@ static int read_pair(reader *r, weir__toml *table)
 }
 
 // The table that the last part of a header names.
-static int begin_table(reader *r, const char *key, weir__toml **table)
+static int begin_table(reader *r, key_part key, weir__toml **table)
 {
-    weir__toml *const found = find_member(*table, key);
+    weir__toml *const found = find_member(*table, key.text);
     if (found != NULL && (found->type != WEIR__TOML_TABLE || found->made != made_by_longer_header))
-        return complain(r, "%s is given twice, first in line %u", key, found->line);
+        return complain_key(r, key, "%s is given twice, first in line %u", key.text, found->line);
     const int code = descend(r, key, made_by_header, table);
     (*table)->made = made_by_header;
     return code;
@@ -691,7 +707,7 @@ static int begin_table(reader *r, const char *key, weir__toml **table)
 static int read_header(reader *r, weir__toml **table)
 {
     char found[quote_size];
-    const char *key = NULL;
+    key_part key = {0};
     int code = WEIR_OK;
     *table = r->document->root;
     r->section = ++r->sections;
@@ -723,7 +739,7 @@ static int read_header(reader *r, weir__toml **table)
 static int read_document(reader *r)
 {
     weir__toml *table = NULL;
-    int code = add_node(r, NULL, "", 1, 1, &table);
+    int code = add_node(r, NULL, (key_part){"", 1, 1}, &table);
     r->document->root = table;
     while (code == WEIR_OK && (code = skip_lines(r)) == WEIR_OK && peek(r) != end_of_text) {
         if (peek(r) == '[') {
