@@ -16,6 +16,10 @@
 #include "server/core.h"
 #include "server/device.h"
 
+// ActivityWatch's Python client gives a heartbeat up for good when it is answered with an error, and waits for an
+// answer for as long as it takes; the one for JavaScript waits 30 s.
+enum { ACTIVITY_WRITE_DEADLINE_MS = 25000 };
+
 static int no_memory(weir_error *err)
 {
     return weir__error_set(err, WEIR_NOMEM, "no memory for the server");
@@ -63,7 +67,10 @@ static int open_activity(weir__server *server, weir_error *err)
     weir__text directory = {0};
     const char *path = server->options.activity;
     weir_activity_config config = server->options.activity_config;
-    config.store = &server->options.store;
+    weir_config store = server->options.store;
+    if (store.write_deadline_ms == 0)
+        store.write_deadline_ms = ACTIVITY_WRITE_DEADLINE_MS;
+    config.store = &store;
     weir__fs_parent(&directory, path);
     server->activity_directory = weir__text_take(&directory);
     if (server->activity_directory == NULL)
