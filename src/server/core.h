@@ -150,16 +150,19 @@ struct weir__exchange {
     weir__media media;     // of the body; activity
     weir__uri uri;
     const weir__route *route;
-    const weir__key *key; // who asks; NULL: no keys are configured
-    weir__text body;
+    const weir__key *key;    // who asks; NULL: no keys are configured
+    weir__text body;         // while it is small
+    weir__scratch body_file; // all of it, when it is not; activity
     size_t body_bytes_max;
-    size_t drained_bytes;
-    bool endless; // nobody knows where its body ends: answer at once and close
+    uint64_t received_bytes; // of the body, kept or not
+    bool bodiless;           // its body is read and thrown away
+    bool endless;            // nobody knows where its body ends: answer at once and close
     uint64_t began_ns;
 
     unsigned status; // of the answer, or of the refusal; 0: none yet
     struct MHD_Response *response;
-    uint64_t spooled_bytes; // of the answer, in a file
+    weir__scratch spooled; // what the answer's file counts; the file itself belongs to `response`
+    weir__text refusal;    // the sentence of the last error
 
     const char *cors_origin; // may read the answer; NULL: nobody asked
     weir__handler *then;     // weir__exchange_hand_over()

@@ -36,6 +36,7 @@ static void install(weir__exchange *exchange, unsigned status, struct MHD_Respon
     static char nothing[] = "";
     if (exchange->response != NULL)
         MHD_destroy_response(exchange->response);
+    weir__scratch_close(&exchange->spooled);
     if (response == NULL) {
         status = MHD_HTTP_INTERNAL_SERVER_ERROR;
         response = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
@@ -70,16 +71,16 @@ void weir__answer_spool(weir__exchange *exchange, unsigned status, weir__spool *
     weir_error err = WEIR_ERROR_INIT;
     if (weir__spool_end(spool, &err) != WEIR_OK) {
         weir__answer_code(exchange, &err);
-    } else if (spool->fd < 0) {
+    } else if (spool->file.fd < 0) {
         install_text(exchange, status, &spool->text, exchange->dialect->json_type);
     } else {
-        uint64_t bytes = 0;
-        const int fd = weir__spool_take_file(spool, &bytes);
-        struct MHD_Response *response = MHD_create_response_from_fd64(bytes, fd);
+        weir__scratch file = weir__spool_take_file(spool);
+        struct MHD_Response *response = MHD_create_response_from_fd64(file.bytes, file.fd);
         if (response == NULL)
-            (void)close(fd);
-        exchange->spooled_bytes += bytes;
+            (void)close(file.fd);
+        file.fd = -1; // the response's
         install(exchange, status, response, exchange->dialect->json_type);
+        exchange->spooled = file;
     }
     weir__spool_free(spool);
 }
@@ -123,7 +124,8 @@ void weir__answer_error(weir__exchange *exchange, unsigned status, const char *f
     va_end(args);
     const char *type = exchange->dialect->write_error(exchange, status, &sentence, &body);
     install_text(exchange, status, &body, type);
-    weir__text_free(&sentence);
+    weir__text_free(&exchange->refusal);
+    exchange->refusal = sentence;
     weir__text_free(&body);
 }
 
@@ -150,27 +152,33 @@ const char *weir__exchange_segment(const weir__exchange *exchange, size_t index)
     return exchange->uri.segments[index];
 }
 
+static const char *temporary_directory(const weir__exchange *exchange)
+{
+    const weir__server *server = exchange->server;
+    const bool beside_activity = exchange->dialect == &weir__dialect_activity || server->runs == NULL;
+    return beside_activity ? server->activity_directory : weir_runs_storage_path(server->runs);
+}
+
 weir__spool weir__exchange_spool(const weir__exchange *exchange)
 {
     weir__spool spool;
-    const weir__server *server = exchange->server;
-    const bool beside_activity = exchange->dialect == &weir__dialect_activity || server->runs == NULL;
-    weir__spool_init(&spool,
-                     beside_activity ? server->activity_directory : weir_runs_storage_path(server->runs));
+    weir__spool_init(&spool, temporary_directory(exchange));
     return spool;
 }
 
 weir__spool weir__exchange_export_spool(const weir__exchange *exchange)
 {
-    weir__spool spool = weir__exchange_spool(exchange);
-    spool.bytes_max = WEIR__SPOOL_EXPORT_BYTES_MAX;
+    weir__spool spool;
+    weir__spool_init_export(&spool, temporary_directory(exchange));
     return spool;
 }
 
 int weir__exchange_input(const weir__exchange *exchange, weir_activity_input *input, weir_error *err)
 {
-    const weir_activity_input body = {
+    const weir_activity_input in_memory = {
         .bytes = weir__text_string(&exchange->body), .fd = -1, .size = exchange->body.size};
+    const weir_activity_input in_file = {.fd = exchange->body_file.fd, .size = exchange->body_file.bytes};
+    const weir_activity_input body = exchange->body_file.fd < 0 ? in_memory : in_file;
     *input = body;
     return exchange->media == WEIR__MEDIA_FORM
                ? weir__multipart_find(&body, exchange->headers.content_type, "buckets", input, err)

@@ -6,11 +6,9 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "server/activity_multipart.h"
 #include "server/core.h"
 #include "server/http.h"
-
-// What is read of the body of a request that is refused, so that its client sees why.
-enum { REFUSED_BODY_BYTES_MAX = 16 << 20 };
 
 // Only where the server cannot be reached from other machines: there a name from outside means that somebody's page
 // has had its name rebound to this machine.
@@ -89,20 +87,22 @@ static bool check_role(weir__exchange *exchange)
     return false;
 }
 
-static bool is_media(const char *type, const char *wanted)
+static bool is_json(const char *type)
 {
-    const size_t size = strlen(wanted);
+    static const char wanted[] = "application/json";
+    const size_t size = sizeof wanted - 1;
     return strncasecmp(type, wanted, size) == 0 && strchr("; \t", type[size]) != NULL; // or its end
 }
 
 static bool check_media(weir__exchange *exchange)
 {
     const char *type = exchange->headers.content_type;
-    if (type != NULL && is_media(type, "application/json"))
+    if (type != NULL && is_json(type))
         exchange->media = WEIR__MEDIA_JSON;
-    else if (type != NULL && is_media(type, "multipart/form-data"))
+    else if (weir__multipart_is(type))
         exchange->media = WEIR__MEDIA_FORM;
-    if (strcmp(exchange->route->method, "POST") != 0 || exchange->media == WEIR__MEDIA_JSON ||
+    exchange->bodiless = strcmp(exchange->route->method, "POST") != 0;
+    if (exchange->bodiless || exchange->media == WEIR__MEDIA_JSON ||
         (exchange->media == WEIR__MEDIA_FORM && strcmp(exchange->route->path, "api/0/import") == 0))
         return true;
     weir__answer_error(exchange, MHD_HTTP_NOT_FOUND,
@@ -121,7 +121,6 @@ static bool answer_options(weir__exchange *exchange)
 
 void weir__guard_activity(weir__exchange *exchange)
 {
-    exchange->body_bytes_max = REFUSED_BODY_BYTES_MAX;
     (void)(check_host(exchange) && !answer_options(exchange) && check_key(exchange) &&
            check_route(exchange) && check_role(exchange) && check_media(exchange) &&
            weir__guard_size(exchange, exchange->server->options.activity_body_bytes_max));

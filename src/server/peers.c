@@ -7,10 +7,12 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "server/server.h"
 
 struct weir__peer {
     weir__peer *next, *previous;      // peers' lock
     uint64_t deadline_ns;             // peers' lock; WEIR__FOREVER: none
+    uint64_t limit_ns;                // peers' lock; the deadline of a request without a body
     bool had_request;                 // peers' lock
     bool reaped;                      // peers' lock
     int fd;                           // immutable
@@ -66,6 +68,7 @@ void weir__peer_request_begins(weir__peers *peers, weir__peer *peer, uint64_t no
     pthread_mutex_lock(&peers->lock);
     if (peer->had_request) // a fresh connection's clock runs since it was accepted
         peer->deadline_ns = weir__deadline_ns(now_ns, peers->request_ns);
+    peer->limit_ns = peer->deadline_ns;
     peer->had_request = true;
     pthread_mutex_unlock(&peers->lock);
 }
@@ -74,6 +77,14 @@ static void set_deadline(weir__peers *peers, weir__peer *peer, uint64_t deadline
 {
     pthread_mutex_lock(&peers->lock);
     peer->deadline_ns = deadline_ns;
+    pthread_mutex_unlock(&peers->lock);
+}
+
+void weir__peer_progress(weir__peers *peers, weir__peer *peer, uint64_t body_bytes)
+{
+    const uint64_t extra_ns = body_bytes / WEIR__SERVE_BODY_RATE_MIN * WEIR__NS_PER_S;
+    pthread_mutex_lock(&peers->lock);
+    peer->deadline_ns = weir__deadline_ns(peer->limit_ns, extra_ns);
     pthread_mutex_unlock(&peers->lock);
 }
 

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "server/peers.h"
+#include "server/server.h"
 
 enum { REQUEST_NS = 100, IDLE_NS = 1000 };
 
@@ -77,6 +79,21 @@ static void work_has_no_limit_and_idling_has_its_own(void **state)
     close_link(&link);
 }
 
+static void a_body_that_comes_fast_enough_has_time(void **state)
+{
+    (void)state;
+    link_pair link;
+    open_link(&link, 0);
+    weir__peer_request_begins(&link.peers, link.peer, 0);
+    weir__peer_progress(&link.peers, link.peer, WEIR__SERVE_BODY_RATE_MIN - 1);
+    assert_int_equal(weir__peers_reap(&link.peers, 99), 0);
+    weir__peer_progress(&link.peers, link.peer, UINT64_C(10) * WEIR__SERVE_BODY_RATE_MIN);
+    assert_int_equal(weir__peers_reap(&link.peers, 10 * WEIR__NS_PER_S + 99), 0);
+    assert_int_equal(weir__peers_reap(&link.peers, 10 * WEIR__NS_PER_S + 100), 1);
+    assert_true(is_shut(&link));
+    close_link(&link);
+}
+
 static void only_the_late_are_ended(void **state)
 {
     (void)state;
@@ -101,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fresh_connection_has_one_request_time_in_all),
         cmocka_unit_test(work_has_no_limit_and_idling_has_its_own),
+        cmocka_unit_test(a_body_that_comes_fast_enough_has_time),
         cmocka_unit_test(only_the_late_are_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,15 @@
 
 #include "base/clock.h"
 
-enum { DRAIN_BYTES_MAX = 16 << 20 };
+enum {
+    DRAIN_BYTES_MAX = 16 << 20,  // of a request that is refused, so that its client sees why
+    BODY_MEMORY_BYTES = 1 << 20, // more of a body goes into a file
+    PROGRESS_BYTES = 64 << 10,   // for so much of a body its client gets more time
+};
+
+static weir__scratch_pool bodies = {.what = "large requests",
+                                    .bytes_max = WEIR__SERVE_BODIES_BYTES_MAX,
+                                    .free_bytes_min = WEIR__SCRATCH_FREE_BYTES_MIN};
 
 static uint64_t now_ns(void)
 {
@@ -59,6 +67,8 @@ void *weir__on_target(void *cls, const char *target, struct MHD_Connection *conn
     exchange->server = server;
     exchange->dialect = server->activity != NULL ? &weir__dialect_activity : &weir__dialect_runs;
     exchange->connection = connection;
+    weir__scratch_init(&exchange->body_file, &bodies);
+    weir__scratch_init(&exchange->spooled, &bodies);
     exchange->body_bytes_max = server->options.body_bytes_max;
     exchange->peer = info->socket_context;
     exchange->began_ns = now_ns();
@@ -96,7 +106,7 @@ static enum MHD_Result run_handler(weir__exchange *exchange)
 {
     const weir__route *route = exchange->route;
     const bool at_once =
-        route->lane == WEIR__LANE_EVENT && exchange->drained_bytes <= WEIR__EVENT_BODY_BYTES_MAX;
+        route->lane == WEIR__LANE_EVENT && exchange->received_bytes <= WEIR__EVENT_BODY_BYTES_MAX;
     const weir__lane lane = route->lane == WEIR__LANE_EVENT ? WEIR__LANE_WRITE : route->lane;
     const weir__outcome outcome =
         at_once ? run_at_once(exchange) : weir__exchange_hand_over(exchange, lane, route->handler);
@@ -127,21 +137,24 @@ static enum MHD_Result dispatch(weir__exchange *exchange)
 // drains.
 static void refuse_body(weir__exchange *exchange)
 {
-    char answer[512];
-    weir__text sentence = {0}, body = {0};
-    weir__text_printf(&sentence, "the body is larger than %zu bytes", exchange->body_bytes_max);
-    const char *type = exchange->dialect->write_error(exchange, MHD_HTTP_CONTENT_TOO_LARGE, &sentence, &body);
-    const int size = snprintf(answer, sizeof answer,
-                              "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
-                              "Content-Type: %s\r\nCache-Control: no-store\r\n"
-                              "X-Content-Type-Options: nosniff\r\nContent-Length: %zu\r\n\r\n%s",
-                              type, body.size, weir__text_string(&body));
-    (void)send(weir__peer_fd(exchange->peer), answer, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    exchange->status = MHD_HTTP_CONTENT_TOO_LARGE;
+    weir__text body = {0}, answer = {0};
+    const char *type = exchange->dialect->write_error(exchange, exchange->status, &exchange->refusal, &body);
+    weir__text_printf(&answer,
+                      "HTTP/1.1 %u %s\r\nConnection: close\r\n"
+                      "Content-Type: %s\r\nCache-Control: no-store\r\n"
+                      "X-Content-Type-Options: nosniff\r\nContent-Length: %zu\r\n",
+                      exchange->status, MHD_get_reason_phrase_for(exchange->status), type, body.size);
+    if (exchange->cors_origin != NULL)
+        weir__text_printf(&answer, "Access-Control-Allow-Origin: %s\r\n", exchange->cors_origin);
+    weir__text_printf(&answer, "\r\n%s", weir__text_string(&body));
+    if (!answer.failed)
+        (void)send(weir__peer_fd(exchange->peer), answer.data, answer.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     exchange->state = WEIR__EXCHANGE_DRAINING;
-    weir__text_free(&sentence);
+    exchange->received_bytes = 0;
+    weir__text_free(&answer);
     weir__text_free(&body);
     weir__text_free(&exchange->body);
+    weir__scratch_close(&exchange->body_file);
 }
 
 static enum MHD_Result begin(weir__exchange *exchange, const char *method)
@@ -158,17 +171,47 @@ static enum MHD_Result begin(weir__exchange *exchange, const char *method)
     return MHD_YES;
 }
 
+// The activity dialect's bodies may be too large for memory.
+static int write_body(weir__exchange *exchange, const char *data, size_t size, weir_error *err)
+{
+    weir__scratch *file = &exchange->body_file;
+    weir__text *body = &exchange->body;
+    const char *directory = exchange->server->activity_directory;
+    const int code =
+        body->size == 0 ? WEIR_OK : weir__scratch_write(file, directory, body->data, body->size, err);
+    weir__text_free(body);
+    return code == WEIR_OK ? weir__scratch_write(file, directory, data, size, err) : code;
+}
+
+static void keep(weir__exchange *exchange, const char *data, size_t size)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    const bool in_memory = exchange->body_file.fd < 0 && (exchange->dialect == &weir__dialect_runs ||
+                                                          exchange->body.size + size <= BODY_MEMORY_BYTES);
+    if (exchange->response != NULL || exchange->bodiless)
+        return;
+    if (in_memory)
+        weir__text_append(&exchange->body, data, size);
+    else if (write_body(exchange, data, size, &err) != WEIR_OK)
+        weir__answer_code(exchange, &err);
+}
+
 static enum MHD_Result receive(weir__exchange *exchange, const char *data, size_t size)
 {
-    if (exchange->state == WEIR__EXCHANGE_DRAINING) {
-        exchange->drained_bytes += size;
-        return exchange->drained_bytes > DRAIN_BYTES_MAX ? MHD_NO : MHD_YES;
-    }
-    if (exchange->response == NULL)
-        weir__text_append(&exchange->body, data, size);
-    exchange->drained_bytes += size;
-    if (exchange->drained_bytes > exchange->body_bytes_max)
+    const uint64_t before = exchange->received_bytes;
+    exchange->received_bytes += size;
+    if (exchange->state == WEIR__EXCHANGE_DRAINING)
+        return exchange->received_bytes > DRAIN_BYTES_MAX ? MHD_NO : MHD_YES;
+    if (before / PROGRESS_BYTES != exchange->received_bytes / PROGRESS_BYTES)
+        weir__peer_progress(&exchange->server->peers, exchange->peer, exchange->received_bytes);
+    keep(exchange, data, size);
+    if (exchange->response != NULL ? exchange->received_bytes > DRAIN_BYTES_MAX
+                                   : exchange->received_bytes > exchange->body_bytes_max) {
+        if (exchange->response == NULL)
+            weir__answer_error(exchange, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than %zu bytes",
+                               exchange->body_bytes_max);
         refuse_body(exchange);
+    }
     return MHD_YES;
 }
 
@@ -223,9 +266,11 @@ void weir__on_completed(void *cls, struct MHD_Connection *connection, void **con
     weir__peer_answered(&server->peers, exchange->peer, now_ns());
     if (exchange->response != NULL)
         MHD_destroy_response(exchange->response);
-    weir__spool_return_bytes(exchange->spooled_bytes);
+    weir__scratch_close(&exchange->spooled);
+    weir__scratch_close(&exchange->body_file);
     weir__uri_free(&exchange->uri);
     weir__text_free(&exchange->body);
+    weir__text_free(&exchange->refusal);
     free(exchange->target);
     free(exchange);
     pthread_mutex_lock(&server->lock);

@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: MIT
 //
-// See spool.h. The file is opened with O_TMPFILE: it has no name, so nothing is left behind whatever happens.
+// See spool.h. What is in memory moves to the file (scratch.h) whenever it passes WEIR__SPOOL_MEMORY_BYTES.
 #include "server/spool.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 
-static _Atomic uint64_t all_file_bytes;
+static weir__scratch_pool answers = {.what = "large answers",
+                                     .bytes_max = WEIR__SPOOL_ALL_BYTES_MAX,
+                                     .free_bytes_min = WEIR__SCRATCH_FREE_BYTES_MIN};
+static weir__scratch_pool exports = {.what = "exports",
+                                     .bytes_max = WEIR__SPOOL_EXPORTS_BYTES_MAX,
+                                     .free_bytes_min = WEIR__SCRATCH_FREE_BYTES_MIN};
+
+static void init(weir__spool *spool, const char *directory, uint64_t bytes_max, weir__scratch_pool *pool)
+{
+    *spool = (weir__spool){.directory = directory, .bytes_max = bytes_max};
+    weir__scratch_init(&spool->file, pool);
+}
 
 void weir__spool_init(weir__spool *spool, const char *directory)
 {
-    *spool = (weir__spool){.directory = directory, .bytes_max = WEIR__SPOOL_BYTES_MAX, .fd = -1};
+    init(spool, directory, WEIR__SPOOL_BYTES_MAX, &answers);
+}
+
+void weir__spool_init_export(weir__spool *spool, const char *directory)
+{
+    init(spool, directory, WEIR__SPOOL_EXPORT_BYTES_MAX, &exports);
 }
 
 bool weir__spool_failed(const weir__spool *spool)
@@ -24,35 +36,12 @@ bool weir__spool_failed(const weir__spool *spool)
     return spool->error.code != WEIR_OK;
 }
 
-static void open_file(weir__spool *spool)
-{
-    spool->fd = open(spool->directory, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
-    if (spool->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EROFS || errno == EACCES))
-        spool->fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
-    if (spool->fd < 0)
-        (void)weir__error_errno(&spool->error, errno, "cannot make a temporary file in %s for a large answer",
-                                spool->directory);
-}
-
 // Moves what is in memory to the file.
 static void spill(weir__spool *spool)
 {
-    if (spool->fd < 0)
-        open_file(spool);
-    size_t done = 0;
-    while (!weir__spool_failed(spool) && done < spool->text.size) {
-        const ssize_t wrote = write(spool->fd, spool->text.data + done, spool->text.size - done);
-        if (wrote < 0 && errno != EINTR)
-            (void)weir__error_errno(&spool->error, errno,
-                                    "cannot write the temporary file of a large answer");
-        else if (wrote > 0)
-            done += (size_t)wrote;
-    }
-    spool->file_bytes += done;
+    (void)weir__scratch_write(&spool->file, spool->directory, spool->text.data, spool->text.size,
+                              &spool->error);
     weir__text_clear(&spool->text);
-    if (atomic_fetch_add(&all_file_bytes, done) + done > WEIR__SPOOL_ALL_BYTES_MAX &&
-        !weir__spool_failed(spool))
-        (void)weir__error_set(&spool->error, WEIR_BUSY, "too many large answers are under way; try again");
 }
 
 // After each append: notices lack of memory, moves on to the file, keeps the bound.
@@ -66,7 +55,7 @@ static void settle(weir__spool *spool)
     }
     if (spool->text.size > WEIR__SPOOL_MEMORY_BYTES)
         spill(spool);
-    if (spool->file_bytes > spool->bytes_max)
+    if (!weir__spool_failed(spool) && spool->file.bytes > spool->bytes_max)
         (void)weir__error_set(
             &spool->error, WEIR_TOOBIG,
             "the answer is larger than %llu bytes: ask for a part with offset, limit or tail",
@@ -119,7 +108,7 @@ void weir__spool_take(weir__spool *spool, char *json)
 
 int weir__spool_end(weir__spool *spool, weir_error *err)
 {
-    if (spool->fd >= 0 && !weir__spool_failed(spool))
+    if (spool->file.fd >= 0 && !weir__spool_failed(spool))
         spill(spool);
     if (weir__spool_failed(spool))
         weir__error_copy(err, &spool->error);
@@ -129,23 +118,13 @@ int weir__spool_end(weir__spool *spool, weir_error *err)
 void weir__spool_free(weir__spool *spool)
 {
     weir__text_free(&spool->text);
-    if (spool->fd >= 0)
-        (void)close(spool->fd);
-    weir__spool_return_bytes(spool->file_bytes);
-    weir__spool_init(spool, spool->directory);
+    weir__scratch_close(&spool->file);
+    spool->error = (weir_error)WEIR_ERROR_INIT;
 }
 
-int weir__spool_take_file(weir__spool *spool, uint64_t *bytes)
+weir__scratch weir__spool_take_file(weir__spool *spool)
 {
-    const int fd = spool->fd;
-    *bytes = fd < 0 ? 0 : spool->file_bytes;
-    if (fd >= 0)
-        spool->file_bytes = 0;
-    spool->fd = -1;
-    return fd;
-}
-
-void weir__spool_return_bytes(uint64_t bytes)
-{
-    atomic_fetch_sub(&all_file_bytes, bytes);
+    const weir__scratch taken = spool->file;
+    weir__scratch_init(&spool->file, taken.pool);
+    return taken;
 }

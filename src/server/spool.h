@@ -13,24 +13,27 @@
 #include <stdint.h>
 
 #include "base/text.h"
+#include "server/scratch.h"
 #include <weir/error.h>
 
 #define WEIR__SPOOL_MEMORY_BYTES (1U << 20)
 #define WEIR__SPOOL_BYTES_MAX (UINT64_C(256) << 20)
-#define WEIR__SPOOL_EXPORT_BYTES_MAX (UINT64_C(64) << 30)
 // All files together, those that are still being sent included: slow readers must not fill the disk.
 #define WEIR__SPOOL_ALL_BYTES_MAX (UINT64_C(1) << 30)
+// For exports, which may be as large as a database: one, and all together. Free space bounds them, too (scratch.h).
+#define WEIR__SPOOL_EXPORT_BYTES_MAX (UINT64_C(64) << 30)
+#define WEIR__SPOOL_EXPORTS_BYTES_MAX (UINT64_C(256) << 30)
 
 typedef struct weir__spool {
     weir__text text;       // all of it, or what is not in the file yet
     const char *directory; // where the file goes
-    uint64_t bytes_max;    // WEIR__SPOOL_BYTES_MAX; may be raised before the first append
-    int fd;                // -1: all is in memory
-    uint64_t file_bytes;
+    uint64_t bytes_max;
+    weir__scratch file;
     weir_error error; // the first failure
 } weir__spool;
 
 void weir__spool_init(weir__spool *spool, const char *directory);
+void weir__spool_init_export(weir__spool *spool, const char *directory);
 void weir__spool_add(weir__spool *spool, const char *string);
 void weir__spool_append(weir__spool *spool, const void *bytes, size_t size);
 void weir__spool_printf(weir__spool *spool, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -41,14 +44,12 @@ void weir__spool_take(weir__spool *spool, char *json);
 // Has something failed so far? Worth asking in long loops.
 bool weir__spool_failed(const weir__spool *spool);
 
-// Writes what is left when there is a file. The code of the first failure: TOOBIG beyond
-// bytes_max, BUSY beyond WEIR__SPOOL_ALL_BYTES_MAX.
+// Writes what is left when there is a file. The code of the first failure: TOOBIG beyond bytes_max, BUSY beyond what
+// all may have together, FULL.
 int weir__spool_end(weir__spool *spool, weir_error *err);
 void weir__spool_free(weir__spool *spool);
 
-// Takes the file out of the spool, -1 when there is none. Its bytes count until they are given back with
-// weir__spool_return_bytes().
-int weir__spool_take_file(weir__spool *spool, uint64_t *bytes);
-void weir__spool_return_bytes(uint64_t bytes);
+// Takes the file out of the spool; its fd is -1 when there is none. Its bytes count until weir__scratch_close().
+weir__scratch weir__spool_take_file(weir__spool *spool);
 
 #endif
