@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See activity_api.h.
+// What the handlers of ActivityWatch's API share; see activity_api.h.
 #include "server/activity_api.h"
 
 #include <errno.h>

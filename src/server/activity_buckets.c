@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Buckets over HTTP.
+// Buckets over HTTP: list, look at, create, delete.
 #include <stdlib.h>
 
 #include "base/error.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See activity_params.h.
+// The grammar of numbers in URLs, as the peer has it; see activity_params.h.
 #include "server/activity_params.h"
 
 #include <errno.h>
