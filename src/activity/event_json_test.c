@@ -252,7 +252,7 @@ static void durations_survive(void **state)
     for (int i = 0; i < 200000; i++) {
         seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
         weir_event event = {.start_ns = (int64_t)(seed >> 3),
-                            .duration_ns = (int64_t)(seed >> (12 + i % 40))};
+                            .duration_ns = (int64_t)(seed >> (10 + i % 40))};
         if (event.duration_ns > INT64_C(8388608000000000)) // 2^23 s
             event.duration_ns %= INT64_C(8388608000000000);
         char out[256];
