@@ -16,13 +16,13 @@
 #include "base/fs.h"
 #include "server/device.h"
 
-static char directory[] = "/tmp/weir-device-XXXXXX";
+static char directory[32];
 static char path[sizeof directory + 16];
 
 static int set_up(void **state)
 {
     (void)state;
-    (void)strncpy(directory + sizeof directory - 7, "XXXXXX", 7);
+    (void)snprintf(directory, sizeof directory, "/tmp/weir-device-XXXXXX");
     if (mkdtemp(directory) == NULL)
         return -1;
     (void)snprintf(path, sizeof path, "%s/device_id", directory);

@@ -7,6 +7,7 @@
 // store goes.
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,8 +49,8 @@ static int name_this_machine(weir__server *server, weir_error *err)
     char name[HOST_NAME_MAX + 1] = "";
     const char *given = server->options.device_id;
     if (gethostname(name, sizeof name) != 0 || name[0] == '\0')
-        (void)strncpy(name, "unknown", sizeof name - 1);
-    name[sizeof name - 1] = '\0';
+        (void)snprintf(name, sizeof name, "unknown");
+    name[sizeof name - 1] = '\0'; // a longer name is cut
     server->hostname = strdup(name);
     int code = WEIR_OK;
     if (given != NULL)
