@@ -48,7 +48,7 @@ struct weir_activity {
     // Jobs only.
     weir__activity_cache *cache;
     weir__privacy *privacy; // the rules in force; NULL: never read
-    weir__text scratch;     // of weir__activity_event_insert()'s callers: redacted data
+    weir__text scratch;     // redacted data
 };
 
 // The ids that clients may choose end here: above it there are enough left for those that SQLite chooses.
@@ -66,8 +66,8 @@ int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, vo
                          weir_error *err);
 
 // The first and the last call of a job that goes to the store by itself.
-int weir__activity_enter(weir_activity *activity, weir_tx *tx, weir_error *err);
-void weir__activity_leave(weir_activity *activity, weir_tx *tx);
+void weir__activity_enter(weir_activity *activity, weir_tx *tx);
+void weir__activity_leave(weir_activity *activity, weir_tx *tx, int result);
 
 // --------------------------------------------------------------------------------------------------- cache
 
@@ -82,8 +82,8 @@ typedef struct weir__activity_newest {
 
 // What the writer remembers of a bucket. Valid until the job ends or anything is forgotten.
 typedef struct weir__activity_bucket {
-    struct weir__activity_bucket *next;
-    uint64_t hash;
+    struct weir__activity_bucket *id_next, *row_next; // in the cache's two tables
+    uint64_t hash;                                    // of the id
     int64_t row;
     bool knows_newest;
     weir__activity_newest newest;
@@ -93,9 +93,18 @@ typedef struct weir__activity_bucket {
 
 int weir__activity_cache_create(weir__activity_cache **cache, weir_error *err);
 void weir__activity_cache_destroy(weir__activity_cache *cache);
-// Forgets all, or what is known of one bucket's events.
+// Forgets all (the rules of privacy.c, too), or what is known of one bucket's events.
 void weir__activity_forget_all(weir_activity *activity);
 void weir__activity_forget_newest(weir_activity *activity, int64_t bucketrow);
+
+// In a job: sees to it that the bucket's newest event is known.
+int weir__activity_know_newest(weir_activity *activity, weir_tx *tx, weir__activity_bucket *bucket,
+                               weir_error *err);
+// Note what was done while it was known: an event was inserted under a new id; it was changed itself.
+void weir__activity_note_inserted(weir__activity_bucket *bucket, const weir_event *event, int64_t id);
+void weir__activity_note_merged(weir__activity_bucket *bucket, int64_t start_ns, int64_t end_ns);
+// The end of using it: data that is too large to be remembered is freed.
+void weir__activity_settle(weir__activity_bucket *bucket);
 
 // In a job: the bucket's entry. NOTFOUND with the sentence that clients know.
 int weir__activity_bucket_enter(weir_activity *activity, weir_tx *tx, const char *id,
@@ -125,6 +134,9 @@ int weir__activity_check_name(const char *what, const char *name, weir_error *er
 int weir__activity_bucket_check(const weir_bucket *bucket, weir__text *data, weir_bucket *out,
                                 weir_error *err);
 
+// Wall time, for buckets that do not say when they were created. Not in a job, which may run again later.
+int64_t weir__activity_now_ns(void);
+
 // In a job: inserts a checked bucket. EXISTS.
 int weir__activity_bucket_insert(weir_activity *activity, weir_tx *tx, const weir_bucket *bucket,
                                  int64_t now_ns, int64_t *row, weir_error *err);
@@ -140,6 +152,11 @@ int weir__activity_buckets_read(weir_activity *activity, weir_tx *tx, weir__acti
 
 // -------------------------------------------------------------------------------------------------- events
 
+// Outside of any transaction: is this JSON an object? `scratch` (cleared first) takes its canonical form where
+// it was not canonical; *data points there or to `json`. NULL is {}. INVALID, MISMATCH, TOOBIG, NOMEM.
+int weir__activity_check_data(const char *json, size_t size, weir__text *scratch, const char **data,
+                              size_t *data_size, weir_error *err);
+
 // Outside of any transaction: checks an event as it came. `data` (cleared first) takes its canonical data
 // where it was not canonical; *out points into `in` or `data`, its moment and end are cut as they will be
 // stored. INVALID, MISMATCH (data is no object), TOOBIG, NOMEM.
@@ -153,7 +170,7 @@ weir_event *weir__activity_event_copy(const weir_event *event);
 int weir__activity_event_insert(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
                                 const weir_event *event, int64_t *id, weir_error *err);
 
-// A row of a bucket, as `query` cuts it, in any transaction. NULL: all.
+// In any transaction: the events of a bucket, as weir_activity_events() gives them. `query` NULL: all.
 int weir__activity_events_read(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
                                const weir_event_query *query, weir_event_fn *each, void *context,
                                weir_error *err);
@@ -172,6 +189,10 @@ typedef struct weir__activity_source {
 // Told of each event of a source in its order: its row's id, 0 for one that a filter dropped. What it keeps it
 // must overwrite when the source is rewound.
 typedef int weir__activity_kept_fn(void *context, uint64_t index, int64_t id, weir_error *err);
+
+// In a job: lets the rules change an event, or drop it. `event` may point into `activity->scratch` afterwards.
+int weir__activity_filter(weir_activity *activity, weir_tx *tx, const char *bucket_id, weir_event *event,
+                          bool *keep, weir_error *err);
 
 // In a job: rewinds, filters and inserts all events of a source. `kept` may be NULL.
 int weir__activity_insert_all(weir_activity *activity, weir_tx *tx, const char *bucket_id, int64_t bucketrow,

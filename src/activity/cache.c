@@ -32,12 +32,22 @@ enum {
 };
 
 struct weir__activity_cache {
-    bool stamped;
+    bool is_stamped;
     uint64_t epoch;
     int64_t changes;
     size_t size;
-    weir__activity_bucket *slots[SLOTS];
+    weir__activity_bucket *by_id[SLOTS];
+    weir__activity_bucket *by_row[SLOTS];
 };
+
+// FNV-1a, 64 bit (Fowler, Noll, Vo).
+static uint64_t hash_of(const char *text, size_t size)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
 
 int weir__activity_cache_create(weir__activity_cache **cache, weir_error *err)
 {
@@ -47,14 +57,15 @@ int weir__activity_cache_create(weir__activity_cache **cache, weir_error *err)
 
 static void empty(weir__activity_cache *cache)
 {
-    for (size_t i = 0; i < SLOTS; i++)
-        while (cache->slots[i] != NULL) {
-            weir__activity_bucket *const bucket = cache->slots[i];
-            cache->slots[i] = bucket->next;
+    for (size_t i = 0; cache->size > 0 && i < SLOTS; i++)
+        for (weir__activity_bucket *bucket = cache->by_id[i], *next; bucket != NULL; bucket = next) {
+            next = bucket->id_next;
             weir__text_free(&bucket->newest.data);
             free(bucket);
+            cache->size--;
         }
-    cache->size = 0;
+    memset(cache->by_id, 0, sizeof cache->by_id);
+    memset(cache->by_row, 0, sizeof cache->by_row);
 }
 
 void weir__activity_cache_destroy(weir__activity_cache *cache)
@@ -65,16 +76,181 @@ void weir__activity_cache_destroy(weir__activity_cache *cache)
     free(cache);
 }
 
+// -------------------------------------------------------------------------------------------------- the stamp
+
+void weir__activity_enter(weir_activity *activity, weir_tx *tx)
+{
+    weir__activity_cache *const cache = activity->cache;
+    const uint64_t epoch = weir_tx_epoch(tx);
+    if (!cache->is_stamped || cache->epoch != epoch || cache->changes != weir_tx_changes_total(tx))
+        weir__activity_forget_all(activity);
+    cache->epoch = epoch;
+    cache->is_stamped = false; // until the job has ended well
+}
+
+void weir__activity_leave(weir_activity *activity, weir_tx *tx, int result)
+{
+    weir__activity_cache *const cache = activity->cache;
+    cache->changes = weir_tx_changes_total(tx);
+    cache->is_stamped = result == WEIR_OK;
+}
+
 void weir__activity_forget_all(weir_activity *activity)
 {
     empty(activity->cache);
     weir__privacy_forget(activity);
 }
 
+typedef struct call {
+    weir_activity *activity;
+    weir__activity_job_fn *job;
+    void *arg;
+} call;
+
+static int run_call(weir_tx *tx, void *arg, weir_error *err)
+{
+    const call *const c = arg;
+    weir__activity_enter(c->activity, tx);
+    const int rc = c->job(c->activity, tx, c->arg, err);
+    weir__activity_leave(c->activity, tx, rc);
+    return rc;
+}
+
+int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, void *arg, const char *label,
+                         weir_error *err)
+{
+    call c = {.activity = activity, .job = job, .arg = arg};
+    const weir_write_options options = {
+        .ack = activity->ack == WEIR_ACK_APPLIED ? WEIR_ACK_COMMITTED : activity->ack,
+        .label = label,
+    };
+    return weir_write(activity->store, run_call, &c, &options, err);
+}
+
+// ----------------------------------------------------------------------------------------------- the buckets
+
+static weir__activity_bucket **row_slot(weir__activity_cache *cache, int64_t row)
+{
+    return &cache->by_row[(uint64_t)row % SLOTS];
+}
+
+static int add_bucket(weir__activity_cache *cache, const char *id, size_t id_size, uint64_t hash, int64_t row,
+                      weir__activity_bucket **out, weir_error *err)
+{
+    weir__activity_bucket *const bucket = malloc(sizeof *bucket + id_size + 1);
+    if (bucket == NULL)
+        return weir__activity_no_memory(err);
+    *bucket = (weir__activity_bucket){
+        .id_next = cache->by_id[hash % SLOTS],
+        .row_next = *row_slot(cache, row),
+        .hash = hash,
+        .row = row,
+        .id_size = id_size,
+    };
+    memcpy(bucket->id, id, id_size + 1);
+    cache->by_id[hash % SLOTS] = bucket;
+    *row_slot(cache, row) = bucket;
+    cache->size++;
+    *out = bucket;
+    return WEIR_OK;
+}
+
+int weir__activity_bucket_enter(weir_activity *activity, weir_tx *tx, const char *id,
+                                weir__activity_bucket **bucket, weir_error *err)
+{
+    weir__activity_cache *const cache = activity->cache;
+    const size_t size = strlen(id);
+    const uint64_t hash = hash_of(id, size);
+    for (weir__activity_bucket *b = cache->by_id[hash % SLOTS]; b != NULL; b = b->id_next)
+        if (b->hash == hash && b->id_size == size && memcmp(b->id, id, size) == 0) {
+            *bucket = b;
+            return WEIR_OK;
+        }
+    int64_t row = 0;
+    const int rc = weir__activity_bucket_find(tx, id, &row, err);
+    if (rc != WEIR_OK)
+        return rc;
+    if (cache->size >= BUCKETS_MAX)
+        empty(cache);
+    return add_bucket(cache, id, size, hash, row, bucket, err);
+}
+
+// ----------------------------------------------------------------------------------------- the newest events
+
 void weir__activity_forget_newest(weir_activity *activity, int64_t bucketrow)
 {
-    for (size_t i = 0; i < SLOTS; i++)
-        for (weir__activity_bucket *b = activity->cache->slots[i]; b != NULL; b = b->next)
-            if (b->row == bucketrow)
-                b->knows_newest = false;
+    for (weir__activity_bucket *b = *row_slot(activity->cache, bucketrow); b != NULL; b = b->row_next)
+        if (b->row == bucketrow)
+            b->knows_newest = false;
+}
+
+static int take_newest(void *context, const weir_event *event, weir_error *err)
+{
+    weir__activity_newest *const newest = context;
+    if (newest->exists) {
+        newest->tied = newest->start_ns == event->start_ns;
+        return WEIR_OK;
+    }
+    weir__text data = newest->data;
+    weir__text_clear(&data);
+    weir__text_append(&data, event->data, event->data_size);
+    *newest = (weir__activity_newest){
+        .exists = true,
+        .id = event->id,
+        .start_ns = event->start_ns,
+        .end_ns = event->start_ns + event->duration_ns,
+        .data = data,
+    };
+    return data.failed ? weir__activity_no_memory(err) : WEIR_OK;
+}
+
+int weir__activity_know_newest(weir_activity *activity, weir_tx *tx, weir__activity_bucket *bucket,
+                               weir_error *err)
+{
+    static const weir_event_query newest_two = {.has_limit = true, .limit = 2, .unclipped = true};
+    if (bucket->knows_newest)
+        return WEIR_OK;
+    bucket->newest.exists = false;
+    bucket->newest.tied = false;
+    const int rc =
+        weir__activity_events_read(activity, tx, bucket->row, &newest_two, take_newest, &bucket->newest, err);
+    bucket->knows_newest = rc == WEIR_OK;
+    return rc;
+}
+
+void weir__activity_note_inserted(weir__activity_bucket *bucket, const weir_event *event, int64_t id)
+{
+    weir__activity_newest *const newest = &bucket->newest;
+    const int64_t end_ns = event->start_ns + event->duration_ns;
+    bucket->knows_newest = true;
+    if (end_ns < 0 || (newest->exists && event->start_ns < newest->start_ns))
+        return;
+    const bool tied = newest->exists && event->start_ns == newest->start_ns;
+    if (tied && end_ns >= newest->end_ns) {
+        newest->tied = true;
+        return;
+    }
+    newest->exists = false;
+    const weir_event inserted = {.id = id,
+                                 .start_ns = event->start_ns,
+                                 .duration_ns = event->duration_ns,
+                                 .data = event->data,
+                                 .data_size = event->data_size};
+    bucket->knows_newest = take_newest(newest, &inserted, NULL) == WEIR_OK;
+    newest->tied = tied;
+}
+
+void weir__activity_note_merged(weir__activity_bucket *bucket, int64_t start_ns, int64_t end_ns)
+{
+    bucket->newest.start_ns = start_ns;
+    bucket->newest.end_ns = end_ns;
+    bucket->knows_newest = !bucket->newest.tied; // the other one may end earlier now
+}
+
+void weir__activity_settle(weir__activity_bucket *bucket)
+{
+    if (bucket->newest.data.capacity <= DATA_BYTES_MAX)
+        return;
+    bucket->knows_newest = false;
+    weir__text_free(&bucket->newest.data);
 }

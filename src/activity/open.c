@@ -108,11 +108,3 @@ int weir__activity_no_memory(weir_error *err)
 {
     return weir__error_set(err, WEIR_NOMEM, "out of memory");
 }
-
-void weir__activity_skip(weir_activity *activity, const char *table, int64_t id)
-{
-    if (atomic_fetch_add_explicit(&activity->skipped, 1, memory_order_relaxed) == 0)
-        weir__log(WEIR__LOG_WARNING,
-                  "%s: row %lld of %s cannot be read and is left out; further ones are only counted",
-                  activity->path, (long long)id, table);
-}
