@@ -68,7 +68,8 @@ struct weir__command {
 #define WEIR__OPTION_STORAGE(type)                                                                       \
     {                                                                                                    \
         .name = "storage", .kind = WEIR__OPTION_PATH, .offset = offsetof(type, storage), .value = "DIR", \
-        .help = "where the runs are kept (default: $STEPFLOW_STORAGE_PATH, or else \"storage\" here)"    \
+        .help = "where the runs are kept (default: $STEPFLOW_STORAGE_PATH, or else \"storage\" here)",   \
+        .variable = "STEPFLOW_STORAGE_PATH"                                                              \
     }
 
 extern const weir__command weir__command_run;

@@ -57,6 +57,10 @@ WRONG = [
     (["serve", "--durability", "interval:0"],
      "weir: --durability takes full, interval:MS (1 to 60000), normal or off, not \"interval:0\"\n"
      "Try \"weir serve --help\".\n"),
+    (["serve", "--activity", ""], "weir: --activity must not be empty\nTry \"weir serve --help\".\n"),
+    (["serve", "--ack", "aplied"],
+     "weir: --ack takes one of durable, committed, applied, not \"aplied\"; did you mean applied?\n"
+     "Try \"weir serve --help\".\n"),
 ]
 
 
@@ -72,7 +76,7 @@ def test_wrong_lines(place):
 
 def test_variables(place):
     """a wrong STEPFLOW_ variable is told by its name"""
-    problems = place.check(["serve"], (2, "", "weir: STEPFLOW_PORT must be a whole number from 0 to 65535, not \"http\"\n"
+    problems = place.check(["serve"], (2, "", "weir: STEPFLOW_PORT takes a whole number from 0 to 65535, not \"http\"\n"
                                               "Try \"weir serve --help\".\n"), env=environment(STEPFLOW_PORT="http"))
     problems += place.check(["serve"], (2, "", "weir: STEPFLOW_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not \"loud\"\n"
                                                "Try \"weir serve --help\".\n"),

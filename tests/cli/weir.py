@@ -16,7 +16,8 @@ ROOT = Path(os.environ.get("WEIR_SOURCE", Path(__file__).resolve().parents[2]))
 WEIR = os.environ.get("WEIR_BIN", str(ROOT / "build" / "weir"))
 DEADLINE_S = 60
 
-DROPPED = ("COLUMNS", "NO_COLOR", "LC_ALL", "LC_CTYPE", "WEIR_LOG")
+DROPPED = ("COLUMNS", "NO_COLOR", "LC_ALL", "LC_CTYPE")
+OF_THE_TESTS = ("WEIR_SOURCE", "WEIR_BUILD", "WEIR_BIN")
 CHANGING = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"\b[0-9a-f]{8}\b"), "SHORT_ID"),
@@ -28,7 +29,8 @@ CHANGING = [
 def environment(**changes):
     """Return the environment without what changes how the command prints; None removes a variable."""
     env = {key: value for key, value in os.environ.items()
-           if key not in DROPPED and not key.startswith("STEPFLOW_")}
+           if key not in DROPPED and not key.startswith("STEPFLOW_")
+           and (key in OF_THE_TESTS or not key.startswith("WEIR_"))}
     env.update(LANG="C.UTF-8", TERM="xterm-256color")
     for key, value in changes.items():
         if value is None:
