@@ -26,6 +26,7 @@
 
 #include "base/text.h"
 #include "server/access.h"
+#include "server/cors.h"
 #include "server/keys.h"
 #include "server/listen.h"
 #include "server/peers.h"
@@ -194,6 +195,7 @@ struct weir__server {
     char *activity_directory;    // where its temporary files go; immutable
     weir_activity_local local;   // this machine, for activity; the strings are the next two; immutable
     char *hostname, *device_id;
+    weir__cors *cors;                    // for activity; immutable
     pthread_mutex_t event_gate;          // held by the event thread while it runs a handler
     bool event_shut;                     // event_gate: the activity store is closing
     weir__keys keys;                     // immutable

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The checks of the activity dialect. In order: Host, API key, route, Content-Type, size. A wrong method is a path
+// The checks of the activity dialect. In order: Origin, Host, API key, route, Content-Type, size. A wrong method is a path
 // that does not exist (404), a body of another type likewise; OPTIONS is answered for every path.
 #include <string.h>
 #include <strings.h>
@@ -9,6 +9,33 @@
 #include "server/activity_multipart.h"
 #include "server/core.h"
 #include "server/http.h"
+
+// A page that may not use the API is refused, whatever it asks for. Pages of our own, by whatever name this server is
+// reached, are at home.
+static bool check_origin(weir__exchange *exchange)
+{
+    char name[WEIR__HTTP_HOST_SIZE];
+    const weir__headers *headers = &exchange->headers;
+    const char *origin = headers->origin;
+    if (origin == NULL)
+        return true;
+    weir__cors_verdict verdict = weir__cors_check(exchange->server->cors, origin);
+    if (verdict == WEIR__CORS_REFUSED && headers->host != NULL &&
+        weir__http_origin_is_own(origin, headers->host) && weir__http_host(headers->host, name) &&
+        weir__host_is_ours(exchange, name))
+        verdict = WEIR__CORS_ALLOWED;
+    if (verdict == WEIR__CORS_ALLOWED) {
+        exchange->cors_origin = origin;
+        return true;
+    }
+    if (verdict == WEIR__CORS_MALFORMED)
+        weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST, "the Origin '%s' is none", origin);
+    else
+        weir__answer_error(exchange, MHD_HTTP_FORBIDDEN,
+                           "the Origin '%s' may not use this server; if it should, start it with --cors",
+                           origin);
+    return false;
+}
 
 // Only where the server cannot be reached from other machines: there a name from outside means that somebody's page
 // has had its name rebound to this machine.
@@ -110,18 +137,44 @@ static bool check_media(weir__exchange *exchange)
     return false;
 }
 
+// The question of a browser before it sends what a page asked for.
+static void answer_preflight(weir__exchange *exchange)
+{
+    static const char *const methods[] = {"GET", "POST", "DELETE"};
+    const char *method = weir__exchange_header(exchange, "Access-Control-Request-Method");
+    const char *headers = weir__exchange_header(exchange, "Access-Control-Request-Headers");
+    bool known = false;
+    for (size_t i = 0; method != NULL && i < sizeof methods / sizeof *methods; i++)
+        known = known || strcmp(method, methods[i]) == 0;
+    if (known) {
+        weir__answer_empty(exchange, MHD_HTTP_OK);
+        weir__answer_header(exchange, "Access-Control-Allow-Methods", "GET, POST, DELETE");
+        if (headers != NULL)
+            weir__answer_header(exchange, "Access-Control-Allow-Headers", headers);
+        return;
+    }
+    exchange->cors_origin = NULL;
+    if (method == NULL)
+        weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST, "a preflight needs Access-Control-Request-Method");
+    else
+        weir__answer_error(exchange, MHD_HTTP_FORBIDDEN, "pages of other origins may not use %s", method);
+}
+
 // True when that was the request.
 static bool answer_options(weir__exchange *exchange)
 {
     if (strcmp(exchange->method, "OPTIONS") != 0)
         return false;
-    weir__answer_empty(exchange, MHD_HTTP_OK);
+    if (exchange->headers.origin != NULL)
+        answer_preflight(exchange);
+    else
+        weir__answer_empty(exchange, MHD_HTTP_OK);
     return true;
 }
 
 void weir__guard_activity(weir__exchange *exchange)
 {
-    (void)(check_host(exchange) && !answer_options(exchange) && check_key(exchange) &&
-           check_route(exchange) && check_role(exchange) && check_media(exchange) &&
+    (void)(check_origin(exchange) && check_host(exchange) && !answer_options(exchange) &&
+           check_key(exchange) && check_route(exchange) && check_role(exchange) && check_media(exchange) &&
            weir__guard_size(exchange, exchange->server->options.activity_body_bytes_max));
 }

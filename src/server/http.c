@@ -238,6 +238,39 @@ bool weir__http_origin_is_own(const char *origin, const char *host_header)
            strcasecmp(origin + scheme_size, host_header) == 0;
 }
 
+static unsigned port_of_scheme(const char *scheme)
+{
+    return strcmp(scheme, "http") == 0 ? 80 : strcmp(scheme, "https") == 0 ? 443 : 0;
+}
+
+bool weir__http_origin_parse(const char *text, weir__origin *origin)
+{
+    char rest[WEIR__HTTP_HOST_SIZE + 8];
+    *origin = (weir__origin){0};
+    const size_t scheme_size = strcspn(text, ":");
+    if (scheme_size == 0 || scheme_size >= sizeof origin->scheme ||
+        strncmp(text + scheme_size, "://", 3) != 0)
+        return false;
+    for (size_t i = 0; i < scheme_size; i++) {
+        const unsigned char c = (unsigned char)text[i];
+        if (c >= 0x80 || (!isalnum(c) && strchr("+-.", c) == NULL))
+            return false;
+        origin->scheme[i] = (char)tolower(c);
+    }
+    const char *host = text + scheme_size + 3;
+    const size_t size = strcspn(host, "/");
+    if (size >= sizeof rest || (host[size] == '/' && host[size + 1] != '\0'))
+        return false;
+    memcpy(rest, host, size);
+    rest[size] = '\0';
+    if (!weir__http_host(rest, origin->host))
+        return false;
+    const char *colon = strrchr(rest, ':');
+    const bool has_port = colon != NULL && strchr(colon, ']') == NULL;
+    origin->port = has_port ? (unsigned)strtoul(colon + 1, NULL, 10) : port_of_scheme(origin->scheme);
+    return true;
+}
+
 bool weir__http_origin_ok(const char *origin)
 {
     char name[WEIR__HTTP_HOST_SIZE];

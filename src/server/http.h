@@ -12,7 +12,12 @@
 
 #include "base/text.h"
 
-enum { WEIR__HTTP_DATE_SIZE = 30, WEIR__HTTP_ETAG_SIZE = 40, WEIR__HTTP_HOST_SIZE = 256 };
+enum {
+    WEIR__HTTP_DATE_SIZE = 30,
+    WEIR__HTTP_ETAG_SIZE = 40,
+    WEIR__HTTP_HOST_SIZE = 256,
+    WEIR__HTTP_SCHEME_SIZE = 32
+};
 
 // "Sun, 06 Nov 1994 08:49:37 GMT", whatever the locale.
 void weir__http_date(time_t when, char out[WEIR__HTTP_DATE_SIZE]);
@@ -57,6 +62,15 @@ bool weir__http_host_is_loopback(const char *name);
 
 // Does an Origin header name the same place as the Host header, over plain HTTP?
 bool weir__http_origin_is_own(const char *origin, const char *host_header);
+
+typedef struct weir__origin {
+    char scheme[WEIR__HTTP_SCHEME_SIZE]; // lower case, as the host
+    char host[WEIR__HTTP_HOST_SIZE];     // without brackets
+    unsigned port;                       // the scheme's own where none is given; 0: it has none
+} weir__origin;
+
+// Takes an origin apart: scheme://host[:port], and nothing behind it but perhaps one slash. False when it is none.
+bool weir__http_origin_parse(const char *text, weir__origin *origin);
 
 // May this stand in a list of origins: scheme://host[:port], and nothing behind it?
 bool weir__http_origin_ok(const char *origin);

@@ -92,15 +92,24 @@ void weir__address_host(const struct sockaddr *address, char out[WEIR__ADDRESS_S
         (void)snprintf(out, WEIR__ADDRESS_SIZE, "?");
 }
 
+static uint16_t port_of(const struct sockaddr *address)
+{
+    return ntohs(address->sa_family == AF_INET6
+                     ? ((const struct sockaddr_in6 *)(const void *)address)->sin6_port
+                     : ((const struct sockaddr_in *)(const void *)address)->sin_port);
+}
+
+uint16_t weir__address_port(const weir__address *address)
+{
+    return port_of((const struct sockaddr *)&address->storage);
+}
+
 void weir__address_format(const struct sockaddr *address, char out[WEIR__ADDRESS_SIZE])
 {
     char host[WEIR__ADDRESS_SIZE];
     weir__address_host(address, host);
-    const bool six = address->sa_family == AF_INET6;
-    const in_port_t port = six ? ((const struct sockaddr_in6 *)(const void *)address)->sin6_port
-                               : ((const struct sockaddr_in *)(const void *)address)->sin_port;
     (void)snprintf(out, WEIR__ADDRESS_SIZE, strchr(host, ':') != NULL ? "[%.60s]:%u" : "%.60s:%u", host,
-                   (unsigned)ntohs(port));
+                   (unsigned)port_of(address));
 }
 
 int weir__listen(weir__address *address, int *fd, weir_error *err)

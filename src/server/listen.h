@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include <weir/error.h>
@@ -21,6 +22,7 @@ typedef struct weir__address {
 // place to listen on. INVALID otherwise.
 int weir__address_parse(const char *text, weir__address *address, weir_error *err);
 
+uint16_t weir__address_port(const weir__address *address);
 bool weir__address_is_loopback(const weir__address *address);
 
 // The address without its port, as it stands in a Host header without brackets.

@@ -63,6 +63,13 @@ static int name_this_machine(weir__server *server, weir_error *err)
     return code;
 }
 
+static int open_cors(weir__server *server, weir_error *err)
+{
+    const weir__serve_options *options = &server->options;
+    return weir__cors_create(&options->cors, &options->allow_origins, &options->cors_regex,
+                             weir__address_port(&server->address), options->testing, &server->cors, err);
+}
+
 static int open_activity(weir__server *server, weir_error *err)
 {
     weir__text directory = {0};
@@ -76,7 +83,9 @@ static int open_activity(weir__server *server, weir_error *err)
     server->activity_directory = weir__text_take(&directory);
     if (server->activity_directory == NULL)
         return no_memory(err);
-    const int code = weir_activity_open(path, &config, &server->activity, err);
+    int code = open_cors(server, err);
+    if (code == WEIR_OK)
+        code = weir_activity_open(path, &config, &server->activity, err);
     return code == WEIR_OK ? name_this_machine(server, err) : code;
 }
 
@@ -103,6 +112,7 @@ int weir__stores_close(weir__server *server, weir_error *err)
 void weir__stores_free(weir__server *server)
 {
     free(server->redact);
+    weir__cors_destroy(server->cors);
     free(server->activity_directory);
     free(server->hostname);
     free(server->device_id);
