@@ -239,6 +239,13 @@ static int check_fence(weir_store *store, weir_error *err)
     return fence.code;
 }
 
+static void blame_group(weir_checkpoint_report *report)
+{
+    report->busy = 1;
+    report->blocker = WEIR_BLOCKER_WRITES;
+    snprintf(report->why, sizeof report->why, "the writer was busy with a group all the while");
+}
+
 typedef struct attempt {
     weir_checkpoint_mode mode;
     uint64_t gap_ns;
@@ -260,9 +267,7 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
         weir__turn_take(store, turn_until_ns < how->deadline_ns ? turn_until_ns : how->deadline_ns);
     pthread_mutex_unlock(&queue->lock);
     if (turn != WEIR_OK) {
-        report->busy = 1;
-        report->blocker = WEIR_BLOCKER_WRITES;
-        snprintf(report->why, sizeof report->why, "the writer was busy with a group all the while");
+        blame_group(report);
         return WEIR_OK;
     }
     const uint64_t taken_ns = weir__clock_now_ns(store->clock);
@@ -276,11 +281,14 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
     return code;
 }
 
-// Whether the writer has been trying in vain to begin or to commit: its turn is not to be had soon.
-static bool writer_is_stuck(const weir_store *store)
+// Whether the writer has been trying in vain to begin or to commit, or is at a long job: its turn is not to be had
+// soon.
+static bool writer_is_stuck(const weir_store *store, bool *is_long)
 {
     const int state = atomic_load(&store->writer.state);
-    return state == WEIR__WRITER_BEGINNING || state == WEIR__WRITER_RETRYING;
+    const uint64_t since_ns = atomic_load(&store->writer.busy_since_ns);
+    *is_long = since_ns != 0 && weir__clock_now_ns(store->clock) - since_ns >= TURN_MS * WEIR__NS_PER_MS;
+    return *is_long || state == WEIR__WRITER_BEGINNING || state == WEIR__WRITER_RETRYING;
 }
 
 // With checkpointer.lock: FULL, RESTART or TRUNCATE, in a reader gap. By itself it does not even try while
@@ -288,10 +296,14 @@ static bool writer_is_stuck(const weir_store *store)
 // the writer waits for a lock (reads would wait for nothing).
 static int exclusive(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
-    if (how->once && writer_is_stuck(store)) {
+    bool is_long = false;
+    if (how->once && writer_is_stuck(store, &is_long)) {
         nothing_in_log(store, report);
         report->busy = 1;
-        blame(store, report, true);
+        if (is_long)
+            blame_group(report);
+        else
+            blame(store, report, true);
         return WEIR_OK;
     }
     const uint64_t gap_ns = weir__deadline_ns(weir__clock_now_ns(store->clock), how->gap_ns);
@@ -578,6 +590,8 @@ void weir__checkpoint_wait_for_room(weir_store *store)
 static void limit_group(weir_store *store, int64_t frames)
 {
     const uint64_t jobs = store->writer.group.size;
+    if (jobs > 0 && store->writer.group.first->alone)
+        return; // not like the others
     const uint64_t share = store->config.wal_limit_bytes / GROUP_LIMIT_SHARE;
     if (jobs > 0)
         store->writer.group_jobs_limit = share / (bytes_of(store, frames) / jobs + 1) + 1;

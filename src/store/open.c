@@ -190,11 +190,13 @@ static int resolve(const char *given, char **real, weir_error *err)
     char *directory = NULL;
     int code = WEIR_OK;
     *real = realpath(given, NULL);
+    if (!*real && errno == ENOENT && lstat(given, &link) == 0)
+        *real = realpath(given, NULL); // another process has just made it, or it is a link to nowhere
     if (*real)
         return WEIR_OK;
     if (errno != ENOENT)
         return weir__error_errno(err, errno, "%s cannot be looked at", given);
-    if (lstat(given, &link) == 0)
+    if (lstat(given, &link) == 0 && S_ISLNK(link.st_mode))
         return weir__error_set(err, WEIR_NOTFOUND, "%s is a link to a file that is not there", given);
     const char *slash = strrchr(given, '/');
     weir__fs_parent(&parent, given);

@@ -122,6 +122,7 @@ void weir__turn_give(weir_store *store)
 {
     weir__queue *queue = &store->queue;
     WEIR_ASSERT(queue->turn_taken);
+    queue->turn_leads = false;
     weir__turn_wait *next = queue->turn_first;
     if (!next) {
         queue->turn_taken = false;
@@ -268,12 +269,14 @@ static int submit(weir_store *store, const weir__job *template, bool fail_when_f
         return code;
     *job = *template;
     job->seq = ++queue->submitted_seq;
+    if (job->alone)
+        queue->alone_seq = job->seq;
     queue->held++;
     queue->bytes += job->bytes;
     atomic_fetch_add_explicit(&store->writer.jobs_submitted, 1, memory_order_relaxed);
     if (mine && may_lead(store, job)) {
         *mine = true;
-        queue->turn_taken = true;
+        queue->turn_taken = queue->turn_leads = true;
         store->writer.taken_seq = job->seq;
         weir__jobs_push(&store->writer.group, job);
         return WEIR_OK;

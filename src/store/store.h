@@ -88,6 +88,7 @@ typedef struct weir__job {
     weir_ack ack;
     weir__job_state state;
     bool acknowledged; // as APPLIED; only the commit is still owed
+    bool alone;        // the only one of its group
 } weir__job;
 
 typedef struct weir__job_list {
@@ -121,6 +122,7 @@ typedef struct weir__queue {
     uint32_t waiting_for_room;
     pthread_cond_t room;
     bool turn_taken;
+    bool turn_leads; // by a thread in weir_write that runs a group
     weir__turn_wait *turn_first;
     weir__turn_wait **turn_last;
     pthread_cond_t turn;
@@ -129,6 +131,7 @@ typedef struct weir__queue {
         pause_until_ns; // the writer waits before its next attempt, at most until the deadline of a job; else 0
     pthread_cond_t work;
     uint64_t submitted_seq; // of the newest job
+    uint64_t alone_seq;     // of the newest job that wants to be alone
     uint64_t committed_seq; // every job up to this one has ended: committed, or failed
     uint64_t flush_seq;     // somebody waits for this one: commit even what could linger
     uint32_t flushers;
@@ -182,6 +185,8 @@ typedef struct weir__writer {
     _Atomic uint64_t applied_pending;
     _Atomic uint64_t jobs_submitted, jobs_done, jobs_failed, acks[3], groups, retries, replays;
     _Atomic size_t group_size_last; // jobs in the last group: whether clients write alone or together
+    _Atomic uint64_t
+        busy_since_ns; // since when the open transaction has been at work; 0: none is, or it lingers
     weir__histogram group_jobs, commit_ns, write_ns;
 } weir__writer;
 

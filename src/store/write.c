@@ -59,6 +59,7 @@ static weir__job job_of(weir_store *store, weir_job_fn *run, void *arg, const we
                      ? options->arg_bytes + WEIR__JOB_OVERHEAD_BYTES
                      : SIZE_MAX,
         .ack = options->ack,
+        .alone = options->alone,
         .state = WEIR__JOB_QUEUED,
     };
 }

@@ -40,6 +40,7 @@ enum {
     GATHER_NS_MAX = 1000 * 1000, // a group takes no more jobs in after this
     GATHER_WAIT_NS = 50 * 1000,  // longest wait for the next one
     CAREFUL_CHUNKS = 16,         // chunks run with a savepoint per job after one failed
+    LONG_TRANSACTION_MS = 50,    // from here on it moves the deadlines of those behind it
     FAULTS_MAX = 16, // jobs of a group that end alone because of a fault, before it ends all of them
 };
 
@@ -78,6 +79,34 @@ static weir__writer_state state_of(const weir_store *store)
     return (weir__writer_state)atomic_load_explicit(&store->writer.state, memory_order_relaxed);
 }
 
+// A transaction of `took_ns` has ended. Who waited behind it is not late because of that.
+static void postpone_deadlines(weir_store *store, uint64_t now_ns, uint64_t took_ns)
+{
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    for (weir__job *job = queue->jobs.first; job; job = job->next) {
+        const uint64_t waited_ns = now_ns > job->submitted_ns ? now_ns - job->submitted_ns : 0;
+        job->deadline_ns = weir__deadline_ns(job->deadline_ns, waited_ns < took_ns ? waited_ns : took_ns);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static void note_transaction(weir_store *store, bool was_open, bool is_open)
+{
+    if (was_open == is_open)
+        return;
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    const uint64_t since_ns =
+        atomic_exchange_explicit(&store->writer.busy_since_ns, is_open ? now_ns : 0, memory_order_relaxed);
+    if (since_ns != 0 && now_ns - since_ns >= LONG_TRANSACTION_MS * WEIR__NS_PER_MS)
+        postpone_deadlines(store, now_ns, now_ns - since_ns);
+}
+
+static bool has_transaction(weir__writer_state state)
+{
+    return state == WEIR__WRITER_OPEN || state == WEIR__WRITER_COMMITTING;
+}
+
 // Every move of the state machine passes here.
 static void move(weir_store *store, weir__writer_state to)
 {
@@ -85,8 +114,9 @@ static void move(weir_store *store, weir__writer_state to)
     WEIR_ASSERT(store->queue.turn_taken);
     WEIR_ASSERT((MOVES[from] & (1u << to)) != 0);
     const bool in_transaction = !sqlite3_get_autocommit(store->writer.conn->db);
-    WEIR_ASSERT(in_transaction == (to == WEIR__WRITER_OPEN || to == WEIR__WRITER_COMMITTING));
+    WEIR_ASSERT(in_transaction == has_transaction(to));
     atomic_store(&store->writer.state, (int)to);
+    note_transaction(store, has_transaction(from), has_transaction(to));
 }
 
 // ------------------------------------------------------------------------------------------ ending of jobs
@@ -350,7 +380,8 @@ void weir__writer_drop_waiting(weir_store *store)
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
     pthread_mutex_lock(&queue->lock);
     const bool abandon = queue->abandon;
-    extract(&queue->jobs, &late, abandon ? is_any : is_late, now_ns);
+    if (abandon || !queue->turn_leads) // a group that runs sees to those behind it by itself
+        extract(&queue->jobs, &late, abandon ? is_any : is_late, now_ns);
     pthread_mutex_unlock(&queue->lock);
     if (late.size == 0)
         return;
@@ -773,12 +804,26 @@ static size_t group_jobs_most(const weir_store *store)
     return limit && limit < store->config.group_jobs_max ? (size_t)limit : store->config.group_jobs_max;
 }
 
+// Whether a job may come into the group.
+static bool may_join(const weir__writer *writer, const weir__job *job)
+{
+    const weir__job *first = writer->group.first;
+    return !first || !(first->alone || job->alone);
+}
+
+// With queue.lock: whether the next job is there and may join.
+static bool has_next(const weir_store *store)
+{
+    const weir__job *next = store->queue.jobs.first;
+    return next && may_join(&store->writer, next);
+}
+
 // With queue.lock: moves jobs into the group one by one, as far as it may grow.
 static void take_some(weir_store *store, size_t most)
 {
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
-    while (queue->jobs.first && writer->group.size < most) {
+    while (writer->group.size < most && has_next(store)) {
         weir__job *job = queue->jobs.first;
         queue->jobs.first = job->next;
         queue->jobs.size--;
@@ -798,7 +843,9 @@ void weir__writer_take_jobs(weir_store *store)
     const size_t most = group_jobs_most(store);
     weir__job **const end = writer->group.last;
     pthread_mutex_lock(&queue->lock);
-    if (writer->group.size + queue->jobs.size <= most) {
+    const bool all_join =
+        queue->alone_seq <= writer->taken_seq && !(writer->group.first && writer->group.first->alone);
+    if (all_join && writer->group.size + queue->jobs.size <= most) {
         writer->taken_seq = queue->submitted_seq;
         weir__jobs_append(&writer->group, &queue->jobs);
     } else {
@@ -839,12 +886,14 @@ static bool linger(weir_store *store)
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
     if (store->config.applied_linger_ms == 0 || writer->group.size >= store->config.applied_jobs_max ||
-        writer->group.size >= group_jobs_most(store) || !is_all_acknowledged(store))
+        writer->group.size >= group_jobs_most(store) || writer->group.first->alone ||
+        !is_all_acknowledged(store))
         return false;
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
     if (writer->linger_until_ns == 0)
         writer->linger_until_ns =
             weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
+    atomic_store_explicit(&writer->busy_since_ns, 0, memory_order_relaxed);
     pthread_mutex_lock(&queue->lock);
     while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first &&
            queue->flush_seq <= queue->committed_seq &&
@@ -853,8 +902,9 @@ static bool linger(weir_store *store)
         weir__cond_wait_until(store->clock, &queue->work, &queue->lock, writer->linger_until_ns);
     }
     queue->writer_asleep = false;
-    const bool more = queue->jobs.size > 0 && !queue->turn_first && queue->flush_seq <= queue->committed_seq;
+    const bool more = has_next(store) && !queue->turn_first && queue->flush_seq <= queue->committed_seq;
     pthread_mutex_unlock(&queue->lock);
+    atomic_store_explicit(&writer->busy_since_ns, weir__clock_now_ns(store->clock), memory_order_relaxed);
     return more;
 }
 
@@ -868,7 +918,7 @@ static bool gather(weir_store *store, uint64_t start_ns)
     const weir__writer *writer = &store->writer;
     const size_t last = atomic_load_explicit(&writer->group_size_last, memory_order_relaxed);
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
-    if (last <= 1 || writer->runs_applied || writer->group.first->waiter ||
+    if (last <= 1 || writer->runs_applied || writer->group.first->waiter || writer->group.first->alone ||
         writer->group.size >= group_jobs_most(store) || now_ns - start_ns > GATHER_NS_MAX)
         return false;
     const bool wait = writer->group.size < last - last / 4;
@@ -880,7 +930,7 @@ static bool gather(weir_store *store, uint64_t start_ns)
             break;
     }
     queue->writer_asleep = false;
-    const bool more = queue->jobs.size > 0 && !queue->turn_first;
+    const bool more = has_next(store) && !queue->turn_first;
     pthread_mutex_unlock(&queue->lock);
     return more;
 }
