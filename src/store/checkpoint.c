@@ -20,7 +20,9 @@
 //
 // The log keeps below its limit because checkpoints begin early (BEGIN_LIMIT_SHARE), groups are cut so that one
 // of them adds only a part of the limit, as far as the last one tells (GROUP_LIMIT_SHARE), and, from half of the
-// limit on, the next group waits for the checkpoint that is under way, at most ROOM_MS.
+// limit on, the next group waits for the checkpoint that is under way, at most ROOM_MS. Above twice the limit, where
+// one large job has taken it, that checkpoint takes long and small groups add little: they wait only if the log has
+// grown by a part of its limit since the checkpoint began.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -568,8 +570,14 @@ static void *checkpoint_main(void *arg)
 bool weir__checkpoint_is_behind(const weir_store *store)
 {
     const weir__checkpointer *checkpointer = &store->checkpointer;
-    return atomic_load(&checkpointer->busy) &&
-           bytes_of(store, atomic_load(&checkpointer->frames)) >= store->config.wal_limit_bytes / 2;
+    if (!atomic_load(&checkpointer->busy))
+        return false;
+    const uint64_t limit = store->config.wal_limit_bytes;
+    const int64_t frames = atomic_load(&checkpointer->frames);
+    const uint64_t bytes = bytes_of(store, frames);
+    if (bytes < 2 * limit)
+        return bytes >= limit / 2;
+    return bytes_of(store, frames - atomic_load(&checkpointer->tried)) >= limit / 4;
 }
 
 void weir__checkpoint_wait_for_room(weir_store *store)

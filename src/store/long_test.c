@@ -355,6 +355,34 @@ static void a_large_job_delays_nobody_for_good_and_its_log_is_brought_back(void 
     scratch_fini(&place);
 }
 
+// While a checkpoint moves the log, groups wait that would take it over its limit, but not small ones behind a large
+// job.
+static void groups_wait_for_a_checkpoint_only_where_that_bounds_the_log(void **state)
+{
+    static const struct {
+        int log_frames, since_checkpoint;
+        bool waits;
+    } CASES[] = {
+        {100, 100, false}, {200, 200, true}, {400, 10, true}, {40000, 10, false}, {40000, 200, true}};
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    const weir_config config = {
+        .wal_limit_bytes = WAL_LIMIT, .checkpoint_idle_ms = 3600 * 1000, .checkpoint_frames = 1u << 20};
+    weir_store *const store = must_open(place.database, &config);
+    weir__checkpointer *const checkpointer = &store->checkpointer;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        atomic_store(&checkpointer->frames, CASES[i].log_frames);
+        atomic_store(&checkpointer->tried, CASES[i].log_frames - CASES[i].since_checkpoint);
+        atomic_store(&checkpointer->busy, true);
+        assert_int_equal(weir__checkpoint_is_behind(store), CASES[i].waits);
+        atomic_store(&checkpointer->busy, false);
+        assert_false(weir__checkpoint_is_behind(store));
+    }
+    must_close(store);
+    scratch_fini(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +391,7 @@ int main(void)
         cmocka_unit_test(no_read_waits_for_a_checkpoint_that_cannot_have_the_turn),
         cmocka_unit_test(a_job_that_is_alone_has_no_neighbours),
         cmocka_unit_test(a_job_that_is_alone_does_not_linger),
+        cmocka_unit_test(groups_wait_for_a_checkpoint_only_where_that_bounds_the_log),
         cmocka_unit_test(a_large_job_delays_nobody_for_good_and_its_log_is_brought_back),
     };
     return cmocka_run_group_tests_name("long", tests, NULL, NULL);
