@@ -152,21 +152,27 @@ static int take_fraction(date_cursor *cursor)
     return (int)ns;
 }
 
+static bool take_wide_blank(date_cursor *cursor)
+{
+    static const char *const blanks[] = {
+        "\xC2\x85", "\u00A0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+        "\u2007",   "\u2008", "\u2009", "\u200A", "\u2028", "\u2029", "\u202F", "\u205F", "\u3000",
+    };
+    for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
+        if (take_if(cursor, blanks[i]))
+            return true;
+    return false;
+}
+
 // Blanks as Unicode has them, if there are any.
 static void take_blanks(date_cursor *cursor)
 {
-    static const char *const wide[] = {
-        "\u00A0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",   "\u2007",
-        "\u2008", "\u2009", "\u200A", "\u2028", "\u2029", "\u202F", "\u205F", "\u3000", "\xC2\x85",
-    };
-    bool has_more = true;
-    while (has_more) {
-        while (cursor->at < cursor->end &&
-               (*cursor->at == ' ' || (*cursor->at >= '\t' && *cursor->at <= '\r')))
+    while (cursor->at < cursor->end) {
+        const unsigned char c = (unsigned char)*cursor->at;
+        if (c == ' ' || (c >= '\t' && c <= '\r'))
             cursor->at++;
-        has_more = false;
-        for (size_t i = 0; i < sizeof wide / sizeof *wide && !has_more; i++)
-            has_more = take_if(cursor, wide[i]);
+        else if (c < 0x80 || !take_wide_blank(cursor))
+            break;
     }
 }
 

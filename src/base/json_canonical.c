@@ -38,7 +38,8 @@ typedef struct json_writer {
 // ---------------------------------------------------------------------------------------------------------
 // Keys
 
-// The next byte of what a canonical string stands for. `at` is inside the quotes.
+// The next byte of what a canonical string stands for. `at` is inside the quotes. (An escape that is not canonical
+// gives some byte, and pass_escape() finds out.)
 static unsigned char decode(const char **at)
 {
     static const char letters[] = "bfnrt";
@@ -51,7 +52,7 @@ static unsigned char decode(const char **at)
         const char *const digits = *at + 2;
         *at += 4;
         const int low = digits[1] <= '9' ? digits[1] - '0' : digits[1] - 'a' + 10;
-        return (unsigned char)((digits[0] - '0') << 4 | low);
+        return (unsigned char)((digits[0] - '0') * 16 + low);
     }
     const char *const found = memchr(letters, letter, sizeof letters - 1);
     return (unsigned char)(found != NULL ? meanings[found - letters] : letter);
@@ -90,6 +91,14 @@ static bool fail_nomem(weir__json_reader *reader)
     return weir__json_fail(reader, WEIR_NOMEM, reader->window_offset + reader->at, "no memory for a value");
 }
 
+// Forgets what is behind the first `size` bytes.
+static void cut(weir__text *out, size_t size)
+{
+    out->size = size;
+    if (out->data != NULL)
+        out->data[size] = '\0';
+}
+
 // Puts the members of the object that is about to end in order; of equal keys the last stays.
 static bool sort_members(json_writer *writer)
 {
@@ -115,8 +124,7 @@ static bool sort_members(json_writer *writer)
     if (scratch->failed)
         return fail_nomem(writer->reader);
     memcpy(out->data + start, scratch->data, scratch->size);
-    out->size = start + scratch->size;
-    out->data[out->size] = '\0';
+    cut(out, start + scratch->size);
     return true;
 }
 
@@ -168,7 +176,7 @@ static bool close_container(json_writer *writer, char closing)
 {
     weir__text *const out = writer->sink.out;
     if (out->data[out->size - 1] == ',')
-        out->size--;
+        cut(out, out->size - 1);
     if (writer->is_unsorted[writer->depth - 1] && !sort_members(writer))
         return false;
     writer->depth--;
@@ -275,13 +283,9 @@ int weir__json_reader_canonical(weir__json_reader *reader, weir__text *out, weir
     const bool is_written = write_value(&writer);
     if (writer.members != writer.few)
         free(writer.members);
-    if (is_written) {
-        out->data[out->size] = '\0';
+    if (is_written)
         return WEIR_OK;
-    }
-    out->size = writer.sink.start;
-    if (out->data != NULL)
-        out->data[out->size] = '\0';
+    cut(out, writer.sink.start);
     weir__error_copy(err, &reader->error);
     return reader->error.code;
 }
@@ -295,15 +299,20 @@ int weir__json_canonical(const char *json, size_t size, weir__json_type wanted, 
     weir__json_reader_init(&reader, json, size, 0);
     int code = weir__json_reader_peek(&reader, &token, err);
     const weir__json_type type = token.type;
-    if (code == WEIR_OK)
+    if (code == WEIR_OK && weir__json_is_canonical(json, size)) {
+        weir__text_append(out, json, size);
+        if (out->failed)
+            code = weir__error_set(err, WEIR_NOMEM, "no memory for a JSON value");
+    } else if (code == WEIR_OK) {
         code = weir__json_reader_canonical(&reader, out, err);
-    if (code == WEIR_OK)
-        code = weir__json_reader_next(&reader, &token, err); // the end, and nothing else
+        if (code == WEIR_OK)
+            code = weir__json_reader_next(&reader, &token, err); // the end, and nothing else
+    }
     if (code == WEIR_OK && wanted != WEIR__JSON_END && type != wanted)
         code = weir__error_set(err, WEIR_MISMATCH, "%s was expected, not %s", weir__json_type_name(wanted),
                                weir__json_type_name(type));
     if (code != WEIR_OK)
-        out->size = start;
+        cut(out, start);
     weir__json_reader_fini(&reader);
     return code;
 }

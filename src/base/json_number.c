@@ -21,6 +21,7 @@
 enum {
     safe_digits = 15,       // DBL_DIG: as many survive the way through a double
     double_digits = 17,     // as many tell any two doubles apart
+    digits_max = 20,        // of 64 bits
     tie_digits = 800,       // no point halfway between two doubles has more digits (767)
     point_max = 16,         // 10^16 and above are written with an exponent
     point_min = -5,         // 10^-6 and below, too
@@ -168,6 +169,23 @@ bool weir__json_decimal_is_finite(const weir__json_decimal *decimal, const char 
 // ---------------------------------------------------------------------------------------------------------
 // Writing
 
+// Where something is being written.
+typedef struct number_writer {
+    char *at;
+} number_writer;
+
+static void put(number_writer *writer, const char *bytes, int size)
+{
+    memcpy(writer->at, bytes, (size_t)size);
+    writer->at += size;
+}
+
+static void put_zeros(number_writer *writer, int count)
+{
+    memset(writer->at, '0', (size_t)count);
+    writer->at += count;
+}
+
 // Writes mantissa × 10^exponent, with a point or an exponent.
 static size_t put_decimal(bool is_negative, uint64_t mantissa, int exponent, char out[WEIR__JSON_NUMBER_SIZE])
 {
@@ -175,22 +193,37 @@ static size_t put_decimal(bool is_negative, uint64_t mantissa, int exponent, cha
         exponent++;
     if (mantissa == 0)
         exponent = 0;
-    char digits[24];
-    const int count = snprintf(digits, sizeof digits, "%" PRIu64, mantissa);
-    const int point = count + exponent; // digits before the point
-    const char *const sign = is_negative ? "-" : "";
-    const size_t size = WEIR__JSON_NUMBER_SIZE;
-    int length = 0;
-    if (exponent >= 0 && point <= point_max)
-        length = snprintf(out, size, "%s%s%.*s.0", sign, digits, exponent, "0000000000000000");
-    else if (point > 0 && point <= point_max)
-        length = snprintf(out, size, "%s%.*s.%s", sign, point, digits, digits + point);
-    else if (point > point_min && point <= 0)
-        length = snprintf(out, size, "%s0.%.*s%s", sign, -point, "0000", digits);
-    else
-        length =
-            snprintf(out, size, "%s%c%s%se%d", sign, digits[0], count > 1 ? "." : "", digits + 1, point - 1);
-    return (size_t)length;
+    char digits[digits_max];
+    const char *const end = digits + digits_max;
+    char *first = digits + digits_max;
+    do
+        *--first = (char)('0' + mantissa % 10);
+    while ((mantissa /= 10) > 0);
+    const int count = (int)(end - first);
+    const int point = count + exponent; // so many digits stand before it
+    number_writer writer = {.at = out};
+    put(&writer, "-", is_negative);
+    if (exponent >= 0 && point <= point_max) {
+        put(&writer, first, count);
+        put_zeros(&writer, exponent);
+        put(&writer, ".0", 2);
+    } else if (point > 0 && point <= point_max) {
+        put(&writer, first, point);
+        put(&writer, ".", 1);
+        put(&writer, first + point, count - point);
+    } else if (point > point_min && point <= 0) {
+        put(&writer, "0.", 2);
+        put_zeros(&writer, -point);
+        put(&writer, first, count);
+    } else {
+        put(&writer, first, 1);
+        put(&writer, ".", count > 1);
+        put(&writer, first + 1, count - 1);
+        writer.at +=
+            snprintf(writer.at, (size_t)(out + WEIR__JSON_NUMBER_SIZE - writer.at), "e%d", point - 1);
+    }
+    *writer.at = '\0';
+    return (size_t)(writer.at - out);
 }
 
 // Does mantissa × 10^exponent read back as `value`?

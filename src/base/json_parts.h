@@ -5,6 +5,8 @@
 #ifndef WEIR_BASE_JSON_PARTS_H
 #define WEIR_BASE_JSON_PARTS_H
 
+#include <string.h>
+
 #include "base/json_read.h"
 
 // A number taken apart: ± mantissa × 10^exponent, and what did not fit into the mantissa.
@@ -54,9 +56,25 @@ typedef struct weir__json_sink {
 // Reads the next token, which has not been peeked at. False: the error is the reader's.
 bool weir__json_read(weir__json_reader *reader, const weir__json_sink *sink, weir__json_token *token);
 
-// Appends to the sink, within the reader's limit.
-bool weir__json_sink_put(weir__json_reader *reader, const weir__json_sink *sink, const char *bytes,
-                         size_t size);
+// Appends to the sink, which has a text, within the reader's limit.
+bool weir__json_sink_grow(weir__json_reader *reader, const weir__json_sink *sink, const char *bytes,
+                          size_t size);
+
+// The same for any sink, without a call where there is room.
+static inline bool weir__json_sink_put(weir__json_reader *reader, const weir__json_sink *sink,
+                                       const char *bytes, size_t size)
+{
+    weir__text *const out = sink->out;
+    if (out == NULL)
+        return true;
+    const bool has_room = size < out->capacity - out->size && !out->failed;
+    if (!has_room || size > reader->value_bytes_max - (out->size - sink->start))
+        return weir__json_sink_grow(reader, sink, bytes, size);
+    memcpy(out->data + out->size, bytes, size);
+    out->size += size;
+    out->data[out->size] = '\0';
+    return true;
+}
 
 // Makes this the reader's error, if it is its first. Returns false.
 bool weir__json_fail(weir__json_reader *reader, int code, uint64_t offset, const char *format, ...)

@@ -212,11 +212,9 @@ size_t weir__json_escape(unsigned char c, char out[WEIR__JSON_ESCAPE_SIZE])
     return WEIR__JSON_ESCAPE_SIZE;
 }
 
-bool weir__json_sink_put(weir__json_reader *reader, const weir__json_sink *sink, const char *bytes,
-                         size_t size)
+bool weir__json_sink_grow(weir__json_reader *reader, const weir__json_sink *sink, const char *bytes,
+                          size_t size)
 {
-    if (sink->out == NULL)
-        return true;
     if (size > reader->value_bytes_max - (sink->out->size - sink->start))
         return weir__json_fail(reader, WEIR_TOOBIG, here(reader), "a value is larger than %zu bytes",
                                reader->value_bytes_max);
