@@ -187,13 +187,19 @@ static int beat_bucket(beat *b, weir_tx *tx, weir__activity_bucket *bucket, weir
 }
 
 // Ends the job well, with an error for the caller. When there is no memory for that it simply fails.
-static int refuse(beat *b, int code, weir_error *why)
+static int refuse(beat *b, int code, const weir_error *why)
 {
     b->refusal = malloc(sizeof *b->refusal);
     if (b->refusal == NULL)
         return code;
     weir__error_copy(b->refusal, why);
     return WEIR_OK;
+}
+
+// No such bucket, or an id that cannot be taken: found out before anything was changed.
+static bool is_refusal(int code)
+{
+    return code == WEIR_NOTFOUND || code == WEIR_CONSTRAINT || code == WEIR_INVALID;
 }
 
 static int run_beat(weir_tx *tx, void *arg, weir_error *err)
@@ -206,9 +212,9 @@ static int run_beat(weir_tx *tx, void *arg, weir_error *err)
     if (rc == WEIR_OK) {
         rc = beat_bucket(b, tx, bucket, err);
         weir__activity_settle(bucket);
-    } else if (rc == WEIR_NOTFOUND) {
-        rc = refuse(b, rc, err);
     }
+    if (is_refusal(rc))
+        rc = refuse(b, rc, err);
     weir__activity_leave(b->activity, tx, rc);
     return rc;
 }
