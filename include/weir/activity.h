@@ -47,9 +47,9 @@ typedef struct weir_activity weir_activity;
 
 typedef struct weir_activity_config {
     const weir_config
-        *store; // NULL: defaults. read_only: nothing is created or migrated, user_version must be 5
-    weir_ack
-        ack; // of every write. APPLIED: as the peer batches, see applied_*; lost only if the process dies
+        *store;   // NULL: defaults. read_only: nothing is created or migrated, user_version must be 5
+    weir_ack ack; // APPLIED: for heartbeats, which are then committed in batches as the peer does, and
+                  // are lost only if the process dies; any other write is COMMITTED, and the batch with it
     uint32_t applied_linger_ms; // APPLIED: a batch is committed after this time (default 15000) …
     uint32_t applied_jobs_max;  // … or at this many writes (default 100)
 } weir_activity_config;
@@ -58,8 +58,8 @@ typedef struct weir_activity_config {
 
 // Opens or creates the database; migrates user_version 0 to 4 to 5, each step in a transaction of its own. A
 // file that is not empty and has none of the peer's tables is refused (NOTADB), as is a higher version
-// (UNSUPPORTED). Blocks as weir_open() does, and for as long as a migration takes. Errors: those of
-// weir_open(), SQL (tables of the peer's names that are not the peer's).
+// (UNSUPPORTED). Blocks as weir_open() does, and for as long as a migration takes. What is refused is left as
+// it is. Errors: those of weir_open(), SQL (tables of the peer's names that are not the peer's).
 int weir_activity_open(const char *path, const weir_activity_config *config, weir_activity **activity,
                        weir_error *err);
 // As weir_close(). The handle is gone after it, except in a forked child.
@@ -104,7 +104,8 @@ size_t weir_event_json_size(const weir_event *event);
 int weir_event_parse(const char *json, size_t size, weir_event **event, weir_error *err);
 
 // Inserts events in one transaction, all or nothing, and fills ids[count] (may be NULL) in their order. An
-// event with an id replaces the event of that id in this bucket; if that is another bucket's: CONSTRAINT.
+// event with an id replaces the event of that id in this bucket; if that is another bucket's: CONSTRAINT; an
+// id that is not there is taken over, up to 2^62.
 // What a privacy filter drops gets id 0. No events: WEIR_OK, whatever the bucket. Errors: NOTFOUND (no such
 // bucket), INVALID (data that is not a JSON object, an end out of range), CONSTRAINT, and those of
 // weir_write().

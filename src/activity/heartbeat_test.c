@@ -332,12 +332,13 @@ static int hold(weir_tx *tx, void *arg, weir_error *err)
     return WEIR_OK;
 }
 
+// With an argument it changes rows before it fails.
 static int refuse(weir_tx *tx, void *arg, weir_error *err)
 {
-    (void)arg;
     if (err != NULL)
         snprintf(err->text, sizeof err->text, "refused");
-    weir_exec_script(tx, "UPDATE events SET endtime = 0, data = '{\"broken\":1}'", NULL);
+    if (arg != NULL)
+        weir_exec_script(tx, "UPDATE events SET endtime = 0, data = '{\"broken\":1}'", NULL);
     return WEIR_CONSTRAINT;
 }
 
@@ -366,7 +367,8 @@ static void heartbeats_beside_a_job_that_fails(void **state)
         pthread_mutex_unlock(&g.lock);
         for (int i = 0; i < 20; i++) {
             if (i % 7 == 5)
-                expect_ok(weir_submit(store, refuse, NULL, NULL, NULL, NULL, &err), &err);
+                expect_ok(weir_submit(store, refuse, round % 2 == 0 ? &g : NULL, NULL, NULL, NULL, &err),
+                          &err);
             if (i % 7 == 3) {
                 const weir_event beat = event_at(i, 0, A);
                 expect_ok(
