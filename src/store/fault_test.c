@@ -394,13 +394,13 @@ static void a_flush_hears_of_every_job_that_was_dropped(void **state)
     ledger_entry *const early = add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE);
     ledger_entry *const late = add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE);
     ledger_entry *const behind = add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE);
-    ledger_submit(fx.store, early, &(weir_write_options){.deadline_ms = 800});
-    ledger_submit(fx.store, late, &(weir_write_options){.deadline_ms = 15000});
+    ledger_submit(fx.store, early, &(weir_write_options){.deadline_ms = 3000});
+    ledger_submit(fx.store, late, &(weir_write_options){.deadline_ms = AWAIT_MS});
     flushing f = {.store = fx.store};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, flush_main, &f), 0);
     assert_true(await(somebody_flushes, fx.store));
-    ledger_submit(fx.store, behind, &(weir_write_options){.deadline_ms = 1000});
+    ledger_submit(fx.store, behind, &(weir_write_options){.deadline_ms = 3200});
     assert_true(await(has_been_answered, early));
     assert_true(await(has_been_answered, behind));
     assert_int_equal(late->answers, 0);
@@ -747,7 +747,7 @@ static void a_write_behind_one_that_waits_for_the_lock_fails_at_its_own_deadline
     (void)state;
     fixture fx;
     weir_config config = QUICK;
-    config.retry_base_ms = 2000;
+    config.retry_base_ms = 5000;
     config.retry_tries = 1;
     fixture_open(&fx, &config);
     sqlite3 *const other = lock_database(&fx);
@@ -758,7 +758,7 @@ static void a_write_behind_one_that_waits_for_the_lock_fails_at_its_own_deadline
         assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, (weir_ack)i),
                                       &(weir_write_options){.deadline_ms = 50}),
                          WEIR_BUSY);
-        assert_in_range(now_ms() - start_ms, 50, 1500);
+        assert_in_range(now_ms() - start_ms, 50, 4000);
     }
     assert_true(has_retried_thrice(&fx));
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);

@@ -214,7 +214,7 @@ static void an_expired_snapshot_gives_its_pin_up_at_the_next_call(void **state)
     weir_checkpoint_report report;
     fixture_open(&fx, &(weir_config){.checkpoint_idle_ms = 60000});
     must_insert(fx.store, 1, WEIR_ACK_DURABLE);
-    const weir_read_options brief = {.deadline_ms = 400, .label = "brief"};
+    const weir_read_options brief = {.deadline_ms = 2000, .label = "brief"};
     expect_ok(weir_snapshot_open(fx.store, &brief, &snapshot, &err), &err);
     expect_ok(weir_prepare(weir_snapshot_tx(snapshot), "SELECT id FROM ledger", &stmt, &err), &err);
     expect_ok(weir_step(stmt, &row, &err), &err);
@@ -396,7 +396,7 @@ static void exercise_degraded(weir_store *store, bool durable)
         must_insert(store, id, durable || id % 3 ? (weir_ack)(id % 3) : WEIR_ACK_COMMITTED);
         assert_int_equal(must_read_int64(store, "SELECT count(*) FROM ledger"), id + 1);
     }
-    expect_ok(weir_flush(store, 2000, &err), &err);
+    expect_ok(weir_flush(store, AWAIT_MS, &err), &err);
     const weir_read_options brief = {.deadline_ms = 50};
     expect_code(weir_read(store, run_endless, NULL, &brief, &err), WEIR_EXPIRED, &err);
     expect_contains(err.text, "WITH RECURSIVE");
@@ -491,7 +491,7 @@ static void a_write_behind_a_read_without_a_log_keeps_its_deadline(void **state)
     expect_code(weir_write(store, insert_row, &id, &brief, &err), WEIR_BUSY, &err);
     expect_contains(err.text, "read");
     weir_snapshot_close(snapshot);
-    expect_ok(weir_flush(store, 2000, &err), &err); // nothing is left that it could wait for
+    expect_ok(weir_flush(store, AWAIT_MS, &err), &err); // nothing is left that it could wait for
     // Even one that waits for its own read ends.
     expect_code(weir_read(store, write_inside, store, NULL, &err), WEIR_BUSY, &err);
     must_insert(store, 2, WEIR_ACK_DURABLE);

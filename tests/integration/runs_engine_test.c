@@ -528,7 +528,7 @@ static void who_ended_in_time_is_not_timed_out(void **state)
     char id[WEIR_ID_SIZE];
     weir_run_detail detail;
     open_runs(here, &(weir_runs_config){.wait_for_eof = true});
-    start(here, "echo STEP_START:A; sleep 1000 & echo $! > child; echo last", 1500, id);
+    start(here, "echo STEP_START:A; sleep 1000 & echo $! > child; echo last", 5000, id);
     const pid_t child = (pid_t)number_in(here, "child");
     finish(here, id, &detail);
     assert_execution(&detail, "completed:0::1/1");
@@ -893,10 +893,9 @@ static void silent_scripts_do_not_delay_others(void **state)
     write_fifo(here->directory, "never");
     for (int i = 0; i < silent; i++)
         start(here, "read line < never", 0, ids[i]);
-    const uint64_t began_ms = now_ms();
     run(here, "echo STEP_START:A; echo STEP_COMPLETE:A", &detail);
-    assert_true(now_ms() - began_ms < 5000);
     assert_execution(&detail, "completed:0::1/1");
+    assert_int_equal(weir_runs_active_count(here->runs), silent); // it came to its end before all of them
     weir_run_detail_free(&detail);
 }
 
