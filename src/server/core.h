@@ -32,6 +32,7 @@
 #include "server/peers.h"
 #include "server/server.h"
 #include "server/spool.h"
+#include "server/static.h"
 #include "server/uri.h"
 #include "server/workers.h"
 
@@ -196,6 +197,7 @@ struct weir__server {
     weir_activity_local local;   // this machine, for activity; the strings are the next two; immutable
     char *hostname, *device_id;
     weir__cors *cors;                    // for activity; immutable
+    weir__static *files;                 // for activity; immutable
     pthread_mutex_t event_gate;          // held by the event thread while it runs a handler
     bool event_shut;                     // event_gate: the activity store is closing
     weir__keys keys;                     // immutable
@@ -235,7 +237,8 @@ void weir__answer_error(weir__exchange *exchange, unsigned status, const char *f
 // With the status that belongs to the code.
 void weir__answer_code(weir__exchange *exchange, const weir_error *error);
 void weir__answer_header(weir__exchange *exchange, const char *name, const char *value);
-// Bytes of a file; takes the descriptor. Understands Range, If-Range, If-None-Match, If-Modified-Since.
+// Bytes of a file; takes the descriptor. `name`: to be kept under it; NULL: to be shown. Understands Range, If-Range,
+// If-None-Match, If-Modified-Since.
 void weir__answer_file(weir__exchange *exchange, int fd, const char *media_type, const char *name);
 
 // As weir__answer_code(), with the words that clients know for what is not there.
@@ -301,6 +304,7 @@ weir__handler weir__get_artifact, weir__download_artifact, weir__get_run_artifac
 weir__handler weir__get_health, weir__get_health_status, weir__get_health_metrics, weir__get_health_database,
     weir__post_optimize, weir__get_store;
 
+weir__handler weir__get_front, weir__get_page;
 weir__handler weir__activity_get_info;
 
 #endif

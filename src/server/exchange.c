@@ -16,8 +16,6 @@
 #include "server/core.h"
 #include "server/http.h"
 
-static const char text_type[] = "text/plain; charset=utf-8";
-
 const char *weir__exchange_header(const weir__exchange *exchange, const char *name)
 {
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
@@ -220,11 +218,12 @@ static void file_headers(weir__exchange *exchange, const char *etag, time_t modi
     weir__text disposition = {0};
     char date[WEIR__HTTP_DATE_SIZE];
     weir__http_date(modified, date);
-    weir__http_disposition(&disposition, name);
-    if (MHD_del_response_header(exchange->response, "Cache-Control", "no-store") == MHD_YES)
-        weir__answer_header(exchange, "Cache-Control",
-                            "private, no-cache"); // may be kept, must be asked about
-    weir__answer_header(exchange, "Content-Disposition", weir__text_string(&disposition));
+    if (name != NULL)
+        weir__http_disposition(&disposition, name);
+    (void)MHD_del_response_header(exchange->response, "Cache-Control", "no-store");
+    weir__answer_header(exchange, "Cache-Control", "private, no-cache"); // may be kept, must be asked about
+    if (name != NULL)
+        weir__answer_header(exchange, "Content-Disposition", weir__text_string(&disposition));
     weir__answer_header(exchange, "Last-Modified", date);
     weir__answer_header(exchange, "ETag", etag);
     weir__answer_header(exchange, "Accept-Ranges", "bytes");
@@ -247,7 +246,7 @@ void weir__answer_file(weir__exchange *exchange, int fd, const char *media_type,
     if (is_not_modified(exchange, etag, st.st_mtim.tv_sec)) {
         (void)close(fd);
         install(exchange, MHD_HTTP_NOT_MODIFIED,
-                MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT), text_type);
+                MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT), NULL);
     } else if (kind == WEIR__RANGE_BEYOND) {
         (void)close(fd);
         weir__answer_error(exchange, MHD_HTTP_RANGE_NOT_SATISFIABLE, "the file has %llu bytes",

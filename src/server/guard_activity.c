@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The checks of the activity dialect. In order: Origin, Host, API key, route, Content-Type, size. A wrong method is a path
-// that does not exist (404), a body of another type likewise; OPTIONS is answered for every path.
+// The checks of the activity dialect. In order: Origin, Host, API key, route, Content-Type, size. A wrong method is a
+// path that does not exist (404), a body of another type likewise; OPTIONS is answered for every path.
 #include <string.h>
 #include <strings.h>
 
@@ -88,15 +88,20 @@ static bool check_key(weir__exchange *exchange)
     return false;
 }
 
+static const weir__route page = {"GET", "*", weir__get_page, WEIR__ROLE_NONE, WEIR__LANE_READ};
+
 static bool check_route(weir__exchange *exchange)
 {
     exchange->route = weir__route_match(weir__activity_routes, weir__activity_routes_count, exchange->method,
                                         &exchange->uri);
+    if (exchange->route == NULL && !path_is(&exchange->uri, 0, "api") &&
+        (strcmp(exchange->method, "GET") == 0 || strcmp(exchange->method, "HEAD") == 0))
+        exchange->route = &page;
     if (exchange->route == NULL) {
         weir__answer_error(exchange, MHD_HTTP_NOT_FOUND, "there is nothing at this path for this method");
         return false;
     }
-    if (exchange->uri.unclean) {
+    if (exchange->uri.unclean && exchange->route != &page) {
         weir__answer_error(exchange, MHD_HTTP_UNPROCESSABLE_CONTENT,
                            "the path is not UTF-8 once it is decoded, or has a NUL in it");
         return false;

@@ -5,6 +5,7 @@
 #include "server/core.h"
 
 const weir__route weir__routes[] = {
+    {"GET", "", weir__get_front, WEIR__ROLE_VIEWER, WEIR__LANE_READ},
     {"GET", "api/health", weir__get_health, WEIR__ROLE_VIEWER, WEIR__LANE_WRITE},
     {"GET", "api/store", weir__get_store, WEIR__ROLE_VIEWER, WEIR__LANE_READ},
     {"GET", "api/health/status", weir__get_health_status, WEIR__ROLE_VIEWER, WEIR__LANE_READ},
@@ -25,4 +26,4 @@ const weir__route weir__routes[] = {
     {"GET", "storage/artifacts/*/*", weir__get_stored_file, WEIR__ROLE_VIEWER, WEIR__LANE_READ},
 };
 const size_t weir__routes_count = sizeof weir__routes / sizeof *weir__routes;
-const size_t weir__routes_common_count = 2;
+const size_t weir__routes_common_count = 3;

@@ -85,6 +85,8 @@ static int open_activity(weir__server *server, weir_error *err)
         return no_memory(err);
     int code = open_cors(server, err);
     if (code == WEIR_OK)
+        code = weir__static_open(server->options.webui, &server->options.custom_static, &server->files, err);
+    if (code == WEIR_OK)
         code = weir_activity_open(path, &config, &server->activity, err);
     return code == WEIR_OK ? name_this_machine(server, err) : code;
 }
@@ -112,6 +114,7 @@ int weir__stores_close(weir__server *server, weir_error *err)
 void weir__stores_free(weir__server *server)
 {
     free(server->redact);
+    weir__static_close(server->files);
     weir__cors_destroy(server->cors);
     free(server->activity_directory);
     free(server->hostname);
