@@ -65,6 +65,10 @@ typedef int weir__activity_job_fn(weir_activity *activity, weir_tx *tx, void *ar
 int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, void *arg, const char *label,
                          weir_error *err);
 
+// The same in a transaction of its own, for jobs that may take long.
+int weir__activity_write_alone(weir_activity *activity, weir__activity_job_fn *job, void *arg,
+                               const char *label, weir_error *err);
+
 // The first and the last call of a job that goes to the store by itself.
 void weir__activity_enter(weir_activity *activity, weir_tx *tx);
 void weir__activity_leave(weir_activity *activity, weir_tx *tx, int result);

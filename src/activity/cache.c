@@ -116,15 +116,28 @@ static int run_call(weir_tx *tx, void *arg, weir_error *err)
     return rc;
 }
 
-int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, void *arg, const char *label,
-                         weir_error *err)
+static int write_call(weir_activity *activity, weir__activity_job_fn *job, void *arg, const char *label,
+                      bool alone, weir_error *err)
 {
     call c = {.activity = activity, .job = job, .arg = arg};
     const weir_write_options options = {
         .ack = activity->ack == WEIR_ACK_APPLIED ? WEIR_ACK_COMMITTED : activity->ack,
+        .alone = alone,
         .label = label,
     };
     return weir_write(activity->store, run_call, &c, &options, err);
+}
+
+int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, void *arg, const char *label,
+                         weir_error *err)
+{
+    return write_call(activity, job, arg, label, false, err);
+}
+
+int weir__activity_write_alone(weir_activity *activity, weir__activity_job_fn *job, void *arg,
+                               const char *label, weir_error *err)
+{
+    return write_call(activity, job, arg, label, true, err);
 }
 
 // ----------------------------------------------------------------------------------------------- the buckets

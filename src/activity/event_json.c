@@ -261,10 +261,10 @@ int weir__json_leave(weir__json_reader *reader, unsigned depth, weir_error *err)
     return code;
 }
 
-int weir__event_read_lenient(weir__json_reader *reader, weir__event_found *found, weir_event *event,
-                             weir__text *data, weir_error *err)
+// Reads one element, of which half a surrogate pair makes no event either.
+static int read_element(weir__json_reader *reader, weir__event_found *found, weir_event *event,
+                        weir__text *data, weir_error *err)
 {
-    weir__text_clear(data);
     const unsigned depth = reader->depth;
     weir__json_token token;
     int code = weir__json_reader_peek(reader, &token, err);
@@ -274,11 +274,24 @@ int weir__event_read_lenient(weir__json_reader *reader, weir__event_found *found
         *found = WEIR__EVENT_END;
         return weir__json_reader_next(reader, &token, err);
     }
-    *found = WEIR__EVENT_INVALID;
     if (token.type != WEIR__JSON_OBJECT)
         return weir__json_reader_skip(reader, err);
     code = weir__event_read(reader, event, data, err);
     if (code == WEIR_OK)
         *found = WEIR__EVENT_FOUND;
     return code == WEIR_MISMATCH ? weir__json_leave(reader, depth, err) : code;
+}
+
+int weir__event_read_lenient(weir__json_reader *reader, weir__event_found *found, weir_event *event,
+                             weir__text *data, weir_error *err)
+{
+    *found = WEIR__EVENT_INVALID;
+    weir__text_clear(data);
+    reader->takes_halves = true;
+    reader->halves = 0;
+    const int code = read_element(reader, found, event, data, err);
+    reader->takes_halves = false;
+    if (*found == WEIR__EVENT_FOUND && reader->halves > 0)
+        *found = WEIR__EVENT_INVALID;
+    return code;
 }

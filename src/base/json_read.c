@@ -292,6 +292,11 @@ static bool read_unicode(weir__json_reader *reader, uint32_t *code)
     uint32_t low = 0;
     if (*code < 0xDC00 && is_followed && !read_hex(reader, &low))
         return false;
+    if ((low < 0xDC00 || low > 0xDFFF) && reader->takes_halves) {
+        reader->halves++;
+        *code = 0xFFFD;
+        return true;
+    }
     if (low < 0xDC00 || low > 0xDFFF)
         return weir__json_fail(reader, WEIR_INVALID, offset, "half of a surrogate pair");
     *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);

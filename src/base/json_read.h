@@ -59,6 +59,8 @@ typedef struct weir__json_reader {
     uint8_t stack[WEIR__JSON_DEPTH_MAX];
     unsigned depth;
     int state;
+    bool takes_halves; // of surrogate pairs, instead of failing: they are counted and become U+FFFD
+    uint64_t halves;
     bool has_peeked;
     weir__json_token peeked;
     weir_error error;
