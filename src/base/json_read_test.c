@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The reader: what is JSON and what is not, said with the right byte; the same tokens however the input comes in pieces;
-// an end to every input, cut off wherever it may be.
+// The reader: what is JSON and what is not, said with the right byte; the same tokens however the input comes in
+// pieces; an end to every input, cut off wherever it may be.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -171,70 +171,71 @@ static void a_value_may_be_longer_than_the_window(void **state)
     }
 }
 
+static const struct {
+    const char *json;
+    const char *sentence;
+} wrong[] = {
+    {"", "at byte 0 of the JSON text: it ends where a value was expected"},
+    {"  ", "at byte 2 of the JSON text: it ends where a value was expected"},
+    {"\xEF\xBB\xBF{}", "at byte 0 of the JSON text: a value was expected, not the byte 0xEF"},
+    {"{} x", "at byte 3 of the JSON text: nothing more was expected, not 'x'"},
+    {"1 2", "at byte 2 of the JSON text: nothing more was expected, not '2'"},
+    {"[1,]", "at byte 3 of the JSON text: a value was expected, not ']'"},
+    {"[,1]", "at byte 1 of the JSON text: a value was expected, not ','"},
+    {"[1 2]", "at byte 3 of the JSON text: a comma or ] was expected, not '2'"},
+    {"[1}", "at byte 2 of the JSON text: a comma or ] was expected, not '}'"},
+    {"{\"a\":1,}", "at byte 7 of the JSON text: a key was expected, not '}'"},
+    {"{a:1}", "at byte 1 of the JSON text: a key was expected, not 'a'"},
+    {"{\"a\" 1}", "at byte 5 of the JSON text: a colon was expected, not '1'"},
+    {"{\"a\":}", "at byte 5 of the JSON text: a value was expected, not '}'"},
+    {"{\"a\":1]", "at byte 6 of the JSON text: a comma or } was expected, not ']'"},
+    {"]", "at byte 0 of the JSON text: a value was expected, not ']'"},
+    {"tru", "at byte 0 of the JSON text: a value was expected, not 't'"},
+    {"nul]", "at byte 0 of the JSON text: a value was expected, not 'n'"},
+    {"truee", "at byte 4 of the JSON text: nothing more was expected, not 'e'"},
+    {"NaN", "at byte 0 of the JSON text: a value was expected, not 'N'"},
+    {"'a'", "at byte 0 of the JSON text: a value was expected, not '''"},
+    {"/**/1", "at byte 0 of the JSON text: a value was expected, not '/'"},
+    {"[1,\x7F", "at byte 3 of the JSON text: a value was expected, not the byte 0x7F"},
+    {"\v1", "at byte 0 of the JSON text: a value was expected, not the byte 0x0B"},
+    {"01", "at byte 0 of the JSON text: not a number"},
+    {"[ -]", "at byte 2 of the JSON text: not a number"},
+    {"1.", "at byte 0 of the JSON text: not a number"},
+    {"1.e5", "at byte 0 of the JSON text: not a number"},
+    {"1e", "at byte 0 of the JSON text: not a number"},
+    {"1e+", "at byte 0 of the JSON text: not a number"},
+    {"--1", "at byte 0 of the JSON text: not a number"},
+    {"+1", "at byte 0 of the JSON text: a value was expected, not '+'"},
+    {".5", "at byte 0 of the JSON text: a value was expected, not '.'"},
+    {"0x10", "at byte 1 of the JSON text: nothing more was expected, not 'x'"},
+    {"-Infinity", "at byte 0 of the JSON text: not a number"},
+    {"1e400", "at byte 0 of the JSON text: a number beyond the range of a double"},
+    {"-1e309", "at byte 0 of the JSON text: a number beyond the range of a double"},
+    {"1e99999999999999999999", "at byte 0 of the JSON text: a number beyond the range of a double"},
+    {"\"abc", "at byte 4 of the JSON text: it ends inside a string"},
+    {"\"abc\\", "at byte 4 of the JSON text: it ends inside a string"},
+    {"\"a\tb\"", "at byte 2 of the JSON text: a control character in a string"},
+    {"\"\\x41\"", "at byte 1 of the JSON text: no such escape"},
+    {"\"\\u12g4\"", "at byte 1 of the JSON text: \\u needs four hexadecimal digits"},
+    {"\"\\u12", "at byte 1 of the JSON text: \\u needs four hexadecimal digits"},
+    {"\"\\ud800\"", "at byte 1 of the JSON text: half of a surrogate pair"},
+    {"\"\\ud800x\"", "at byte 1 of the JSON text: half of a surrogate pair"},
+    {"\"\\ud800\\n\"", "at byte 1 of the JSON text: half of a surrogate pair"},
+    {"\"\\ud800\\ud800\"", "at byte 1 of the JSON text: half of a surrogate pair"},
+    {"\"\\udc00\\ud800\"", "at byte 1 of the JSON text: half of a surrogate pair"},
+    {"\"\xC0\x80\"", "at byte 1 of the JSON text: not UTF-8"},
+    {"\"\xED\xA0\x80\"", "at byte 1 of the JSON text: not UTF-8"},
+    {"\"12345678\xFF\"", "at byte 9 of the JSON text: not UTF-8"},
+    {"\"\xE2\x82", "at byte 1 of the JSON text: not UTF-8"},
+};
+
 static void what_is_wrong_and_where(void **state)
 {
     (void)state;
-    static const struct {
-        const char *json;
-        const char *sentence;
-    } cases[] = {
-        {"", "at byte 0 of the JSON text: it ends where a value was expected"},
-        {"  ", "at byte 2 of the JSON text: it ends where a value was expected"},
-        {"\xEF\xBB\xBF{}", "at byte 0 of the JSON text: a value was expected, not the byte 0xEF"},
-        {"{} x", "at byte 3 of the JSON text: nothing more was expected, not 'x'"},
-        {"1 2", "at byte 2 of the JSON text: nothing more was expected, not '2'"},
-        {"[1,]", "at byte 3 of the JSON text: a value was expected, not ']'"},
-        {"[,1]", "at byte 1 of the JSON text: a value was expected, not ','"},
-        {"[1 2]", "at byte 3 of the JSON text: a comma or ] was expected, not '2'"},
-        {"[1}", "at byte 2 of the JSON text: a comma or ] was expected, not '}'"},
-        {"{\"a\":1,}", "at byte 7 of the JSON text: a key was expected, not '}'"},
-        {"{a:1}", "at byte 1 of the JSON text: a key was expected, not 'a'"},
-        {"{\"a\" 1}", "at byte 5 of the JSON text: a colon was expected, not '1'"},
-        {"{\"a\":}", "at byte 5 of the JSON text: a value was expected, not '}'"},
-        {"{\"a\":1]", "at byte 6 of the JSON text: a comma or } was expected, not ']'"},
-        {"]", "at byte 0 of the JSON text: a value was expected, not ']'"},
-        {"tru", "at byte 0 of the JSON text: a value was expected, not 't'"},
-        {"nul]", "at byte 0 of the JSON text: a value was expected, not 'n'"},
-        {"truee", "at byte 4 of the JSON text: nothing more was expected, not 'e'"},
-        {"NaN", "at byte 0 of the JSON text: a value was expected, not 'N'"},
-        {"'a'", "at byte 0 of the JSON text: a value was expected, not '''"},
-        {"/**/1", "at byte 0 of the JSON text: a value was expected, not '/'"},
-        {"[1,\x7F", "at byte 3 of the JSON text: a value was expected, not the byte 0x7F"},
-        {"\v1", "at byte 0 of the JSON text: a value was expected, not the byte 0x0B"},
-        {"01", "at byte 0 of the JSON text: not a number"},
-        {"[ -]", "at byte 2 of the JSON text: not a number"},
-        {"1.", "at byte 0 of the JSON text: not a number"},
-        {"1.e5", "at byte 0 of the JSON text: not a number"},
-        {"1e", "at byte 0 of the JSON text: not a number"},
-        {"1e+", "at byte 0 of the JSON text: not a number"},
-        {"--1", "at byte 0 of the JSON text: not a number"},
-        {"+1", "at byte 0 of the JSON text: a value was expected, not '+'"},
-        {".5", "at byte 0 of the JSON text: a value was expected, not '.'"},
-        {"0x10", "at byte 1 of the JSON text: nothing more was expected, not 'x'"},
-        {"-Infinity", "at byte 0 of the JSON text: not a number"},
-        {"1e400", "at byte 0 of the JSON text: a number beyond the range of a double"},
-        {"-1e309", "at byte 0 of the JSON text: a number beyond the range of a double"},
-        {"1e99999999999999999999", "at byte 0 of the JSON text: a number beyond the range of a double"},
-        {"\"abc", "at byte 4 of the JSON text: it ends inside a string"},
-        {"\"abc\\", "at byte 4 of the JSON text: it ends inside a string"},
-        {"\"a\tb\"", "at byte 2 of the JSON text: a control character in a string"},
-        {"\"\\x41\"", "at byte 1 of the JSON text: no such escape"},
-        {"\"\\u12g4\"", "at byte 1 of the JSON text: \\u needs four hexadecimal digits"},
-        {"\"\\u12", "at byte 1 of the JSON text: \\u needs four hexadecimal digits"},
-        {"\"\\ud800\"", "at byte 1 of the JSON text: half of a surrogate pair"},
-        {"\"\\ud800x\"", "at byte 1 of the JSON text: half of a surrogate pair"},
-        {"\"\\ud800\\n\"", "at byte 1 of the JSON text: half of a surrogate pair"},
-        {"\"\\ud800\\ud800\"", "at byte 1 of the JSON text: half of a surrogate pair"},
-        {"\"\\udc00\\ud800\"", "at byte 1 of the JSON text: half of a surrogate pair"},
-        {"\"\xC0\x80\"", "at byte 1 of the JSON text: not UTF-8"},
-        {"\"\xED\xA0\x80\"", "at byte 1 of the JSON text: not UTF-8"},
-        {"\"12345678\xFF\"", "at byte 9 of the JSON text: not UTF-8"},
-        {"\"\xE2\x82", "at byte 1 of the JSON text: not UTF-8"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(wrong); i++) {
         for (size_t piece = 1; piece < 4; piece++) {
-            pieces in = {.bytes = cases[i].json,
-                         .size = strlen(cases[i].json),
+            pieces in = {.bytes = wrong[i].json,
+                         .size = strlen(wrong[i].json),
                          .piece = piece,
                          .fails_at = UINT64_MAX};
             weir__json_reader reader;
@@ -247,7 +248,7 @@ static void what_is_wrong_and_where(void **state)
             while (token.type != WEIR__JSON_END);
             weir__json_reader_fini(&reader);
             assert_int_equal(err.code, WEIR_INVALID);
-            assert_string_equal(err.text, cases[i].sentence);
+            assert_string_equal(err.text, wrong[i].sentence);
         }
     }
 }
