@@ -138,7 +138,8 @@ typedef enum weir_ack {
     WEIR_ACK_DURABLE = 0,   // its commit has reached the disk
     WEIR_ACK_COMMITTED = 1, // every new reader of every process sees it
     WEIR_ACK_APPLIED = 2,   // it ran without an error in the open group; the store keeps it until that group,
-    // or a later one with the same jobs, is committed. Lost if the process dies first.
+    // or a later one with the same jobs, is committed. Lost if the process dies first, or if something other than a
+    // lock or a full disk keeps it from that for write_deadline_ms: weir_flush, weir_close and weir_health tell.
 } weir_ack;
 
 // A job: changes the database through `tx`, returns WEIR_OK or a code, with the sentence in `err`. On a code

@@ -475,6 +475,81 @@ static void a_job_that_meets_a_damaged_page_fails_alone(void **state)
     scratch_fini(&fx.place);
 }
 
+typedef struct spoiled {
+    _Atomic int runs;
+} spoiled;
+
+// Runs well when it is acknowledged, and meets a damaged page whenever it is run again.
+static int spoiled_job(weir_tx *tx, void *arg, weir_error *err)
+{
+    spoiled *const s = arg;
+    return atomic_fetch_add(&s->runs, 1) == 0 ? weir_exec(tx, err, "INSERT INTO taken VALUES('first')", "")
+                                              : read_damaged(tx, NULL, err);
+}
+
+static const weir_config SOON_LOST = {.readers = 1,
+                                      .retry_base_ms = 1,
+                                      .busy_timeout_ms = 5,
+                                      .write_deadline_ms = 150,
+                                      .checkpoint_frames = 1u << 20,
+                                      .checkpoint_idle_ms = 1u << 20};
+static const weir_write_options PATIENT = {.deadline_ms = WEIR_NO_DEADLINE};
+
+// It is lost after write_deadline_ms, and said to be; its neighbours and those behind it are not.
+static void applied_work_on_a_damaged_page_is_told_as_lost_alone(void **state)
+{
+    (void)state;
+    fixture fx = {0};
+    scratch_init(&fx.place);
+    ledger_init(&fx.book, 64);
+    naive_sql(fx.place.database, "PRAGMA journal_mode=WAL;" LEDGER_SCHEMA);
+    damage_table(fx.place.database);
+    fx.store = must_open(fx.place.database, &SOON_LOST);
+    spoiled bad[20] = {0}; // more than FAULTS_MAX
+    const weir_write_options applied = {.ack = WEIR_ACK_APPLIED};
+    weir_error err = WEIR_ERROR_INIT;
+    gate g;
+    gate_close(&g, fx.store);
+    break_disk(&fx, WEIR__VFS_WRITE, WEIR__VFS_WAL, SQLITE_FULL, 0, 1);
+    for (int i = 0; i < 20; i++) {
+        ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_APPLIED), NULL);
+        expect_ok(weir_submit(fx.store, spoiled_job, &bad[i], &applied, NULL, NULL, &err), &err);
+    }
+    ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), &PATIENT); // waits in the same group
+    gate_open(&g);
+    ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), &PATIENT);
+    gate_fini(&g);
+    ledger_await(&fx.book);
+    for (size_t i = 0; i < fx.book.size; i++)
+        expect_code(fx.book.entries[i].code, WEIR_OK, NULL);
+    assert_int_equal(stats_of(&fx).applied_pending, 0);
+    expect_code(weir_flush(fx.store, 0, &err), WEIR_CORRUPT, &err);
+    expect_contains(err.text, "acknowledged as applied");
+    weir_finding finding;
+    assert_true(weir_health(fx.store, &finding, 1) > 0);
+    assert_string_equal(finding.name, "applied-lost");
+    expect_code(weir_close(fx.store, 0, &err), WEIR_CORRUPT, &err);
+    assert_int_equal(naive_int64(fx.place.database, "SELECT count(*) FROM ledger"), 22);
+    ledger_fini(&fx.book);
+    scratch_fini(&fx.place);
+}
+
+// A fault of every commit that lasts as long ends all of them, and who comes after it is told at once.
+static void applied_work_on_a_broken_disk_is_told_as_lost(void **state)
+{
+    (void)state;
+    fixture fx;
+    fixture_open(&fx, &SOON_LOST);
+    break_disk(&fx, WEIR__VFS_WRITE, WEIR__VFS_WAL, SQLITE_IOERR_WRITE, 0, FOREVER);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_APPLIED), NULL), WEIR_OK);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), &PATIENT), WEIR_IO);
+    weir_error err = WEIR_ERROR_INIT;
+    expect_code(weir_flush(fx.store, 0, &err), WEIR_IO, &err);
+    mend_disk(&fx);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), NULL), WEIR_OK);
+    assert_int_equal(fixture_judge(&fx, true).rows, 1);
+}
+
 // ------------------------------------------------------------------------------------------------- fence
 
 static void a_failed_sync_fences_the_store(void **state)
@@ -782,6 +857,8 @@ int main(void)
         cmocka_unit_test(applied_work_that_cannot_be_repeated_is_told_as_lost),
         cmocka_unit_test(a_flush_hears_of_every_job_that_was_dropped),
         cmocka_unit_test(a_job_that_meets_a_damaged_page_fails_alone),
+        cmocka_unit_test(applied_work_on_a_damaged_page_is_told_as_lost_alone),
+        cmocka_unit_test(applied_work_on_a_broken_disk_is_told_as_lost),
         cmocka_unit_test(a_failed_sync_fences_the_store),
         cmocka_unit_test(a_failed_sync_inside_a_job_fences_too),
         cmocka_unit_test(a_failed_sync_of_a_checkpoint_fences_too),

@@ -169,12 +169,15 @@ typedef struct weir__writer {
     weir__job *next_to_run; // of the group; those before it ran in the open transaction
     uint64_t taken_seq;     // newest job ever taken
     uint64_t linger_until_ns;
-    weir_error scratch;   // of the job that runs
-    bool runs_applied;    // a job of the group asked for APPLIED
-    weir__job *culprit;   // the job that took the open transaction with it
+    weir_error scratch; // of the job that runs
+    bool runs_applied;  // a job of the group asked for APPLIED
+    weir__job *culprit; // the job that took the open transaction with it
+    bool
+        fault_of_applied; // a job acknowledged as APPLIED met it: those that wait beside it have no part in it
     uint32_t faults_left; // jobs that may still end alone because of a fault
     weir__rng rng;
     uint32_t tries;            // failed attempts in a row
+    uint64_t fault_since_ns;   // of these, since when for a cause that does not pass by itself; 0: for none
     uint64_t group_jobs_limit; // so that one group does not fill the log; 0: there is none
     uint32_t careful; // chunks that still run with a savepoint for each job, because one failed lately
     pthread_t thread;

@@ -19,7 +19,8 @@
 // undone and run again with a savepoint for each job; after a failure the next chunks are run that careful
 // way at once. A job may therefore run more than once, which the public header demands that it bear.
 //
-// What was acknowledged as APPLIED stays in the group until a commit succeeds. What was not acknowledged and
+// What was acknowledged as APPLIED stays in the group until a commit succeeds, or until something other than a lock or
+// a full disk has kept it from that for write_deadline_ms: then it is told as lost. What was not acknowledged and
 // meets a failed commit is tried again while the cause may pass (the lock is held, the disk is full) and its
 // deadline has not come, and reported otherwise. A failed job is reported only after the commit: its failure
 // may rest on a neighbour's change. A job that meets a damaged or unreadable page ends alone, too, and its group is run
@@ -339,6 +340,20 @@ static bool may_pass(const weir_error *why)
     return why->code == WEIR_BUSY || why->code == WEIR_FULL;
 }
 
+// Whether a fault that does not pass by itself has kept the group from being committed for as long as a write waits
+// unless told otherwise. Then even what was acknowledged is given up, because it keeps all that comes after it waiting.
+static bool fault_lasts(weir_store *store, const weir_error *why)
+{
+    weir__writer *writer = &store->writer;
+    const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    if (may_pass(why))
+        writer->fault_since_ns = 0;
+    else if (writer->fault_since_ns == 0)
+        writer->fault_since_ns = now_ns;
+    return writer->fault_since_ns != 0 && store->config.write_deadline_ms != WEIR_NO_DEADLINE &&
+           now_ns - writer->fault_since_ns >= store->config.write_deadline_ms * WEIR__NS_PER_MS;
+}
+
 // Who holds the write lock, for the sentence of a write that has to give up.
 static void name_the_holder(weir_store *store, weir_error *why)
 {
@@ -442,10 +457,13 @@ static void attempt_failed(weir_store *store, weir_error *why)
     pthread_mutex_unlock(&queue->lock);
 
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
+    const bool lasts = fault_lasts(store, why);
+    const bool waits = may_pass(why) || writer->fault_of_applied;
+    writer->fault_of_applied = false;
     if (abandon)
         drop_at_closing(store, why);
     else
-        drop_from_group(store, may_pass(why) ? is_late : is_waiting, now_ns, why);
+        drop_from_group(store, lasts ? is_any : waits ? is_late : is_waiting, now_ns, why);
     drop_late_in_queue(store, now_ns, why);
     writer->next_to_run = writer->group.first;
     note_progress(store);
@@ -507,13 +525,15 @@ static run_result judge_run(weir_store *store, const weir__job *job, int code, i
     return vanished ? RUN_ENDED : code == WEIR_OK ? RUN_FINE : RUN_FAILED;
 }
 
-// A page that cannot be read, or is damaged, concerns the job that needs it, unless there are many such jobs. Not one
-// that was acknowledged as APPLIED: that is kept as long as it may yet succeed.
-static bool is_fault_of_one(const weir_store *store, const weir__job *job)
+// A page that cannot be read, or is damaged, concerns the job that needs it, unless there are many such jobs. One that
+// was acknowledged as APPLIED is kept as long as it may yet succeed.
+static bool is_fault_of_one(weir_store *store, const weir__job *job)
 {
     const weir__writer *writer = &store->writer;
-    return !job->acknowledged && writer->group.size > 1 && writer->faults_left > 0 &&
-           !may_pass(&writer->scratch) && !weir__is_sync_failure(writer->scratch.sqlite_code);
+    if (writer->group.size <= 1 || may_pass(&writer->scratch) ||
+        weir__is_sync_failure(writer->scratch.sqlite_code))
+        return false;
+    return job->acknowledged ? fault_lasts(store, &writer->scratch) : writer->faults_left > 0;
 }
 
 static run_result run_job(weir_store *store, weir__job *job)
@@ -531,6 +551,7 @@ static run_result run_job(weir_store *store, weir__job *job)
     const run_result result = judge_run(store, job, code, fault);
     if (result == RUN_ENDED || (result == RUN_FAULT && is_fault_of_one(store, job)))
         writer->culprit = job;
+    writer->fault_of_applied = result == RUN_FAULT && job->acknowledged && !writer->culprit;
     return result;
 }
 
@@ -662,7 +683,7 @@ static void end_culprit(weir_store *store)
     weir__jobs_init(&ended);
     extract(&writer->group, &ended, is_culprit, culprit->seq);
     if (writer->conn->fault_code != 0) {
-        writer->faults_left--;
+        writer->faults_left -= !ended.first->acknowledged;
         atomic_fetch_add_explicit(&writer->retries, 1, memory_order_relaxed);
         drop_jobs(store, &ended, &why);
     } else {
@@ -741,6 +762,7 @@ static void group_committed(weir_store *store)
     weir__jobs_append(&ended, &writer->group);
     writer->runs_applied = false;
     writer->tries = 0;
+    writer->fault_since_ns = 0;
     if (synced_later)
         weir__sync_committed(store, &owed, writer->taken_seq);
     if (atomic_load_explicit(&store->writer.retries, memory_order_relaxed)) {
