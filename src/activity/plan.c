@@ -219,7 +219,9 @@ int weir__plan_read(weir__plan *plan, weir__json_reader *reader, const char *id,
     weir__plan_bucket bucket = {0};
     unsigned seen = 0;
     int rc = read_fields(plan, reader, &bucket, &seen, err);
-    if (rc == WEIR_OK && (seen & DATA) == 0) {
+    if (rc != WEIR_OK)
+        return rc;
+    if ((seen & DATA) == 0) {
         bucket.data_size = 2;
         rc = keep(plan, "{}", 2, &bucket.data, err);
     }
