@@ -60,10 +60,13 @@ class Server:
         if self.own_folder:
             shutil.rmtree(self.own_folder, ignore_errors=True)
 
+    def command(self, listen):
+        binary = os.environ.get("WEIR_BIN", "weir")
+        return [binary, "serve", "--listen", listen, "--storage", str(self.storage), *self.flags]
+
     def start(self):
         bracketed = f"[{self.host}]" if ":" in self.host else self.host
-        binary = os.environ.get("WEIR_BIN", "weir")
-        command = [binary, "serve", "--listen", f"{bracketed}:0", "--storage", str(self.storage), *self.flags]
+        command = self.command(f"{bracketed}:0")
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors, env=self.environment)
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
