@@ -3,120 +3,32 @@
 // Without memory: the k-th allocation of a call fails, for k = 0, 1, 2 … until the call succeeds. Each time it has
 // to say WEIR_NOMEM (or get along), leave its output empty and keep nothing.
 //
-// The program's own malloc stands in front of the C library's. A sanitizer wants to be there itself, so under one
-// this test does nothing.
-#include <errno.h>
-#include <stdio.h>
+// Under a sanitizer this test does nothing (see support/nomem.h).
 #include <stdlib.h>
 #include <string.h>
 
 #include "runs/runs.h"
+#include "support/nomem.h"
 #include "support/storage.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-
-#ifdef UNDER_SANITIZER
+#if !NOMEM_IS_POSSIBLE
 
 int main(void)
 {
-    puts("1..0 # SKIP under a sanitizer");
-    return 77;
+    return nomem_skip();
 }
 
 #else
-
-// Of this thread: allocations until one fails (below 0: none does), whether it did, and blocks that are in use.
-static _Thread_local long countdown = -1;
-static _Thread_local bool has_failed;
-static _Thread_local long live;
-
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *block, size_t size);
-void __libc_free(void *block);
-
-static bool must_fail(void)
-{
-    if (countdown < 0 || countdown-- > 0)
-        return false;
-    has_failed = true;
-    errno = ENOMEM;
-    return true;
-}
-
-void *malloc(size_t size)
-{
-    void *const block = must_fail() ? NULL : __libc_malloc(size);
-    live += block != NULL;
-    return block;
-}
-
-void *calloc(size_t count, size_t size)
-{
-    void *const block = must_fail() ? NULL : __libc_calloc(count, size);
-    live += block != NULL;
-    return block;
-}
-
-void *realloc(void *block, size_t size)
-{
-    void *const grown = must_fail() ? NULL : __libc_realloc(block, size);
-    live += block == NULL && grown != NULL;
-    return grown;
-}
-
-void free(void *block)
-{
-    live -= block != NULL;
-    __libc_free(block);
-}
 
 static test_storage storage;
 static weir_execution execution;
 static weir_run_step step;
 static weir_artifact artifact;
 
-// One call and its checks; frees what the call gave. Returns its code.
-typedef int body(weir_error *err);
-
-// `is_exact`: no cache below the call may keep blocks. Once without a failure first, which fills the caches, so
-// that the walk meets our own allocations and not only those of a statement's preparation.
-static void walk(body *call, bool is_exact, const char *name)
-{
-    enum { k_max = 20000 };
-    weir_error err = WEIR_ERROR_INIT;
-    expect_ok(call(&err), &err);
-    for (long k = 0; k < k_max; k++) {
-        const long before = live;
-        has_failed = false;
-        countdown = k;
-        const int rc = call(&err);
-        countdown = -1;
-        if (rc != WEIR_OK && rc != WEIR_NOMEM)
-            fail_msg("%s, allocation %ld: %s: %s", name, k, weir_code_name(rc), err.text);
-        if (is_exact && live != before)
-            fail_msg("%s, allocation %ld: %ld blocks before, %ld after", name, k, before, live);
-        if (!has_failed) {
-            assert_int_equal(rc, WEIR_OK);
-            assert_true(k > 0);
-            return;
-        }
-    }
-    fail_msg("%s: no end after %d allocations", name, k_max);
-}
-
-#define WALK(call, is_exact) walk(call, is_exact, #call)
-
 // jansson takes a failed allocation within a string for a syntax error.
 static int unless_jansson_erred(int rc)
 {
-    return rc == WEIR_INVALID && has_failed ? WEIR_NOMEM : rc;
+    return rc == WEIR_INVALID && nomem_has_failed ? WEIR_NOMEM : rc;
 }
 
 static int copy_models(weir_error *err)
@@ -203,7 +115,8 @@ static int read_detail(weir_error *err)
     const int rc = weir_runs_get_detail(storage.runs, "e", &detail, err);
     assert_int_equal(detail.execution.id != NULL, rc == WEIR_OK);
     if (rc == WEIR_OK) {
-        if (!has_failed || strcmp(detail.execution.metadata_json, "{}") != 0) // see unless_jansson_erred
+        if (!nomem_has_failed ||
+            strcmp(detail.execution.metadata_json, "{}") != 0) // see unless_jansson_erred
             assert_string_equal(detail.execution.metadata_json, "{\"k\": [1, 2.5, \"x\"]}");
         assert_int_equal(detail.steps.count, 3);
         assert_int_equal(detail.artifacts.count, 1);
@@ -287,31 +200,31 @@ static int tear_down(void **state)
 static void test_models(void **state)
 {
     (void)state;
-    WALK(copy_models, true);
-    WALK(init_models, true);
-    WALK(fail_model, true);
+    NOMEM_WALK(copy_models, true);
+    NOMEM_WALK(init_models, true);
+    NOMEM_WALK(fail_model, true);
 }
 
 static void test_json(void **state)
 {
     (void)state;
-    WALK(write_json, true);
-    WALK(put_json, true);
-    WALK(redact_json, true);
+    NOMEM_WALK(write_json, true);
+    NOMEM_WALK(put_json, true);
+    NOMEM_WALK(redact_json, true);
 }
 
 static void test_reading(void **state)
 {
     (void)state;
-    WALK(read_detail, false);
-    WALK(read_list, false);
-    WALK(read_logs, false);
+    NOMEM_WALK(read_detail, false);
+    NOMEM_WALK(read_list, false);
+    NOMEM_WALK(read_logs, false);
 }
 
 static void test_saving(void **state)
 {
     (void)state;
-    WALK(save_batch, false);
+    NOMEM_WALK(save_batch, false);
 }
 
 int main(void)
