@@ -264,7 +264,13 @@ static void a_job_that_is_alone_does_not_linger(void **state)
 
 // -------------------------------------------------------------------------------------------------- large
 
-enum { LARGE_ROWS = 400, LARGE_BYTES = 100000, WAL_LIMIT = 1 << 20 };
+enum {
+    LARGE_ROWS = 400,
+    LARGE_BYTES = 100000,
+    WAL_LIMIT = 1 << 20,
+    BRIEF_MS = 3000, // of the small writes: long enough for what is not the large job, on a slow disk, too
+    LARGE_MS = BRIEF_MS + 1000, // the large job takes at least
+};
 
 typedef struct traffic {
     weir_store *store;
@@ -277,11 +283,13 @@ typedef struct traffic {
 static int large_job(weir_tx *tx, void *arg, weir_error *err)
 {
     traffic *const t = arg;
-    const int before[2] = {atomic_load(&t->done[0]), 0};
+    const int reads_before = atomic_load(&t->done[0]);
+    const uint64_t start_ms = now_ms();
     int code = WEIR_OK;
     for (int64_t i = 0; code == WEIR_OK && i < LARGE_ROWS; i++)
         code = weir_exec(tx, err, "INSERT INTO t(b) VALUES(randomblob($1))", "i", (int64_t)LARGE_BYTES);
-    while (code == WEIR_OK && !atomic_load(&t->stop) && atomic_load(&t->done[0]) < before[0] + 10)
+    while (code == WEIR_OK && !atomic_load(&t->stop) &&
+           (atomic_load(&t->done[0]) < reads_before + 10 || now_ms() - start_ms < LARGE_MS))
         weir__clock_sleep_until(weir__clock_system(),
                                 weir__clock_now_ns(weir__clock_system()) + WEIR__NS_PER_MS);
     return code;
@@ -313,7 +321,7 @@ static void *read_main(void *arg)
 static void *small_main(void *arg)
 {
     traffic *const t = arg;
-    const weir_write_options brief = {.deadline_ms = 20};
+    const weir_write_options brief = {.deadline_ms = BRIEF_MS};
     while (!atomic_load(&t->stop)) {
         const int code = run_sql(t->store, "INSERT INTO u VALUES(1)", &brief, NULL);
         atomic_fetch_add(&t->wrong[1], code != WEIR_OK);
