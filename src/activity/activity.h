@@ -47,12 +47,15 @@ struct weir_activity {
 
     // Jobs only.
     weir__activity_cache *cache;
+    bool knows_ids_left;    // that SQLite can choose more ids for events
     weir__privacy *privacy; // the rules in force; NULL: never read
     weir__text scratch;     // redacted data
 };
 
-// The ids that clients may choose end here: above it there are enough left for those that SQLite chooses.
+// The ids that clients may choose end here: above it there are enough left for those that SQLite chooses. Somebody
+// else may have chosen higher ones; from the second bound on none is chosen any more, for SQLite would then call the disk full.
 #define WEIR__ACTIVITY_ID_MAX (INT64_C(1) << 62)
+#define WEIR__ACTIVITY_ID_LAST (INT64_MAX - (INT64_C(1) << 40))
 
 int weir__activity_no_memory(weir_error *err);
 

@@ -98,6 +98,7 @@ void weir__activity_leave(weir_activity *activity, weir_tx *tx, int result)
 void weir__activity_forget_all(weir_activity *activity)
 {
     empty(activity->cache);
+    activity->knows_ids_left = false;
     weir__privacy_forget(activity);
 }
 

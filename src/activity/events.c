@@ -128,12 +128,35 @@ static int find_owner(weir_tx *tx, int64_t id, bool *exists, int64_t *bucketrow,
     return rc;
 }
 
+// Can SQLite choose another id? Only somebody else can have used them up: ours are bounded.
+static int expect_ids_left(weir_activity *activity, weir_tx *tx, weir_error *err)
+{
+    weir_stmt *stmt = NULL;
+    bool row = false;
+    if (activity->knows_ids_left)
+        return WEIR_OK;
+    int rc = weir_prepare(tx, "SELECT seq FROM sqlite_sequence WHERE name = 'events'", &stmt, err);
+    if (rc == WEIR_OK)
+        rc = weir_step(stmt, &row, err);
+    if (rc != WEIR_OK)
+        return rc;
+    activity->knows_ids_left = !row || weir_column_int64(stmt, 0) < WEIR__ACTIVITY_ID_LAST;
+    weir_reset(stmt);
+    if (activity->knows_ids_left)
+        return WEIR_OK;
+    return weir__error_set(err, WEIR_CONSTRAINT,
+                           "%s: the ids of events are used up, because an event with one of the largest was "
+                           "stored; set seq of events in its table sqlite_sequence back",
+                           activity->path);
+}
+
 int weir__activity_event_insert(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
                                 const weir_event *event, int64_t *id, weir_error *err)
 {
     bool exists = false;
     int64_t owner = bucketrow;
-    int rc = event->has_id ? find_owner(tx, event->id, &exists, &owner, err) : WEIR_OK;
+    const int rc =
+        event->has_id ? find_owner(tx, event->id, &exists, &owner, err) : expect_ids_left(activity, tx, err);
     if (rc != WEIR_OK)
         return rc;
     if (owner != bucketrow)

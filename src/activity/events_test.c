@@ -517,6 +517,32 @@ static void given_ids_move_the_sequence(void **state)
     desk_fini(&d);
 }
 
+// The peer takes any id, and after the largest one SQLite reports a full disk.
+static void ids_that_somebody_else_used_up(void **state)
+{
+    (void)state;
+    desk d;
+    desk_init(&d, NULL);
+    must_create(&d, "b");
+    must_insert(&d, "b", event_at(0, 1, NULL));
+    must_run_sql(weir_activity_store(d.activity),
+                 "INSERT INTO events (id, bucketrow, starttime, endtime, data) "
+                 "VALUES (9223372036854775807, 1, 1514768461000000000, 1514768461000000000, '{\"last\":1}')");
+    const weir_event event = event_at(5, 1, NULL);
+    weir_error err = WEIR_ERROR_INIT;
+    expect_code(code_of_insert(&d, "b", &event, 1, &err), WEIR_CONSTRAINT, &err);
+    expect_contains(err.text, "ids of events are used up");
+    expect_code(weir_activity_heartbeat(d.activity, "b", &event, 1, NULL, &err), WEIR_CONSTRAINT, &err);
+    weir_event replacing = event;
+    replacing.has_id = true;
+    replacing.id = 1;
+    assert_int_equal(must_insert(&d, "b", replacing), 1);
+    must_run_sql(weir_activity_store(d.activity),
+                 "DELETE FROM events WHERE id > 9; UPDATE sqlite_sequence SET seq = 9 WHERE name = 'events'");
+    assert_int_equal(must_insert(&d, "b", event), 10);
+    desk_fini(&d);
+}
+
 static void no_events_are_fine_whatever_the_bucket(void **state)
 {
     (void)state;
@@ -750,6 +776,7 @@ int main(void)
         cmocka_unit_test(before_1970_fractions_are_cut),
         cmocka_unit_test(ids_of_other_buckets_are_refused_with_the_whole_batch),
         cmocka_unit_test(given_ids_move_the_sequence),
+        cmocka_unit_test(ids_that_somebody_else_used_up),
         cmocka_unit_test(no_events_are_fine_whatever_the_bucket),
         cmocka_unit_test(equal_starts_come_shorter_first_then_by_id),
         cmocka_unit_test(rows_that_cannot_be_read_are_left_out),
