@@ -12,4 +12,7 @@
 // Durable single-row writes: plain SQLite in its usual configurations against Weir.
 int weir__bench_commit(int argc, char **argv);
 
+// Heartbeats, reads and the export of an ActivityWatch database.
+int weir__bench_heartbeat(int argc, char **argv);
+
 #endif

@@ -120,7 +120,7 @@ int weir__client_run(weir__bench_task *task, weir__crew *crew, weir__bench_round
         code = weir__crew_run(crew, row->threads, row->work, &context, task->window_ns, task->signals,
                               &task->signal_number, err);
     if (code == WEIR_OK) {
-        weir__bench_pace_of(crew, &round->pace);
+        weir__bench_pace_of(crew, 0, crew->size, &round->pace);
         code = note_groups(context.store, round, err);
     }
     const int close_code = weir_close(context.store, 0, code == WEIR_OK ? err : NULL);

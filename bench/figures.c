@@ -9,13 +9,13 @@
 
 #include "base/clock.h"
 
-void weir__bench_pace_of(const weir__crew *crew, weir__bench_pace *pace)
+void weir__bench_pace_of(const weir__crew *crew, unsigned first, unsigned count, weir__bench_pace *pace)
 {
     *pace = (weir__bench_pace){0};
     weir__histogram *all = calloc(1, sizeof *all);
     weir__histogram_snapshot *snapshot = calloc(1, sizeof *snapshot);
     uint64_t counted = 0;
-    for (unsigned i = 0; i < crew->size; i++) {
+    for (unsigned i = first; i < first + count; i++) {
         counted += crew->workers[i].counted;
         pace->gave_up += crew->workers[i].gave_up;
         if (all)

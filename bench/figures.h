@@ -19,7 +19,8 @@ typedef struct weir__bench_pace {
     uint64_t gave_up;
 } weir__bench_pace;
 
-void weir__bench_pace_of(const weir__crew *crew, weir__bench_pace *pace);
+// The workers from `first` on, `count` of them.
+void weir__bench_pace_of(const weir__crew *crew, unsigned first, unsigned count, weir__bench_pace *pace);
 
 // Of 1 to WEIR__BENCH_ROUNDS_MAX values.
 double weir__bench_median(const double *values, size_t size);

@@ -189,6 +189,6 @@ int weir__peer_run(weir__bench_task *task, weir__crew *crew, weir__bench_round *
     const int code = weir__crew_run(crew, row->threads, row->work, task, task->window_ns, task->signals,
                                     &task->signal_number, err);
     if (code == WEIR_OK)
-        weir__bench_pace_of(crew, &round->pace);
+        weir__bench_pace_of(crew, 0, crew->size, &round->pace);
     return code;
 }

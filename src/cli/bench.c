@@ -9,3 +9,9 @@ const weir__command weir__command_bench_commit = {
     .summary = "commits per second of Weir and of plain SQLite on this disk",
     .raw = weir__bench_commit,
 };
+
+const weir__command weir__command_bench_heartbeat = {
+    .name = "bench heartbeat",
+    .summary = "heartbeats per second, reads beside them, the export's memory",
+    .raw = weir__bench_heartbeat,
+};

@@ -25,7 +25,8 @@ static const weir__command *const commands[] = {
     &weir__command_run,          &weir__command_runs_list,    &weir__command_runs_show,
     &weir__command_runs_logs,    &weir__command_runs_cancel,  &weir__command_runs_delete,
     &weir__command_runs_cleanup, &weir__command_runs_repair,  &weir__command_serve,
-    &weir__command_stats,        &weir__command_bench_commit, &weir__command_version,
+    &weir__command_stats,        &weir__command_bench_commit, &weir__command_bench_heartbeat,
+    &weir__command_version,
 };
 enum { commands_count = sizeof commands / sizeof commands[0] };
 

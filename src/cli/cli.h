@@ -83,6 +83,7 @@ extern const weir__command weir__command_runs_delete;
 extern const weir__command weir__command_serve;
 extern const weir__command weir__command_stats;
 extern const weir__command weir__command_bench_commit;
+extern const weir__command weir__command_bench_heartbeat;
 extern const weir__command weir__command_version;
 
 // Everything main() does.

@@ -16,9 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from tap import Tap, run
+from tap import Tap
 
-WEIR = os.environ["WEIR_BIN"]
+from briefly import WEIR, bench, complaints, is_number, left_behind, stopped
+
 ROWS = ["rollback_full", "wal_full", "wal_normal", "wal_full_64", "bulk_1000",
         "weir_blocking_1", "weir_blocking_64", "weir_blocking_500", "weir_inflight_8x64"]
 RATIOS = {"inflight_vs_bulk": ("weir_inflight_8x64", "bulk_1000"),
@@ -27,25 +28,6 @@ RATIOS = {"inflight_vs_bulk": ("weir_inflight_8x64", "bulk_1000"),
           "blocking64_vs_naive64": ("weir_blocking_64", "wal_full_64"),
           "blocking1_vs_naive": ("weir_blocking_1", "wal_full")}
 SHORT = ["--seconds", "0.05", "--rounds", "1"]
-
-
-def bench(place, *options):
-    return run([WEIR, "bench", "commit", "--dir", place, *options], timeout=120)
-
-
-def complaints(done, status=0):
-    """What is wrong with how a run ended."""
-    if done.returncode == status:
-        return []
-    return [f"exit status {done.returncode} instead of {status}\n{done.stdout}{done.stderr}"]
-
-
-def left_behind(place):
-    return [f"left behind: {name}" for name in os.listdir(place)]
-
-
-def is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def row_problems(row):
@@ -67,7 +49,7 @@ def row_problems(row):
 
 def shape(place):
     """All rows once, as JSON."""
-    done = bench(place, *SHORT, "--json")
+    done = bench("commit", place, *SHORT, "--json")
     problems = complaints(done)
     if problems:
         return problems
@@ -93,7 +75,7 @@ def shape(place):
 
 def text(place):
     """The table names each row, has its ratios and fits a terminal."""
-    done = bench(place, *SHORT, "--rows", "wal_full,weir_blocking_1")
+    done = bench("commit", place, *SHORT, "--rows", "wal_full,weir_blocking_1")
     problems = complaints(done)
     lines = done.stdout.split("\n")
     problems += [f"{len(line)} columns: {line}" for line in lines if len(line) > 80]
@@ -108,7 +90,7 @@ def text(place):
 def delay(place):
     """A delay of every sync slows both sides, and no commit is faster than one sync."""
     delay_us = 4000
-    done = bench(place, "--seconds", "0.2", "--rounds", "1", "--sync-delay-us", str(delay_us),
+    done = bench("commit", place, "--seconds", "0.2", "--rounds", "1", "--sync-delay-us", str(delay_us),
                  "--rows", "rollback_full,wal_full,bulk_1000,weir_blocking_1,weir_blocking_64", "--json")
     problems = complaints(done)
     if problems:
@@ -124,28 +106,10 @@ def delay(place):
     return problems + left_behind(place)
 
 
-def stopped(place, number):
-    """Ctrl-C while 64 threads wait for a lock: an end at once, nothing left behind."""
-    command = [WEIR, "bench", "commit", "--dir", place, "--seconds", "60", "--rounds", "1", "--rows", "wal_full_64"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 60
-        while not any(Path(place).glob("*/bench.db-wal")) and time.monotonic() < until and process.poll() is None:
-            os.sched_yield()
-        start = time.monotonic()
-        process.send_signal(number)
-        try:
-            out, err = process.communicate(timeout=50)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            return [f"still there 50 s after signal {number}"]
-        took = time.monotonic() - start
-    problems = [] if process.returncode == 128 + number else [f"exit status {process.returncode}: {out}{err}"]
-    if took > 30:
-        problems.append(f"it took {took:.1f} s to stop")
-    if out:
-        problems.append(f"it printed results: {out}")
-    return problems + left_behind(place)
+def interrupted(place, number):
+    """While 64 threads wait for a lock, in a window that is longer than we wait."""
+    command = [WEIR, "bench", "commit", "--dir", place, "--seconds", "60", "--rounds", "10", "--rows", "wal_full_64"]
+    return stopped(place, number, command, lambda folder: any(folder.glob("*/bench.db-wal")))
 
 
 def ignored(place):
@@ -167,11 +131,11 @@ def refused(place):
     problems = []
     for options in (["--rounds", "0"], ["--rounds", "x"], ["--seconds", "-1"], ["--seconds", "nan"], ["--seconds"],
                     ["--rows", "wal"], ["--rows", ""], ["--text-bytes", "2001"], ["--sync-delay-us", "99999999999999999999"], ["--what"], ["more"]):
-        done = bench(place, *options)
+        done = bench("commit", place, *options)
         problems += [f"{options}: {problem}" for problem in complaints(done, 2)]
         if done.stdout or not done.stderr.startswith("weir: "):
             problems.append(f"{options}: stdout {done.stdout!r}, stderr {done.stderr!r}")
-    problems += complaints(bench(os.path.join(place, "missing"), *SHORT), 1)
+    problems += complaints(bench("commit", os.path.join(place, "missing"), *SHORT), 1)
     return problems + left_behind(place)
 
 
@@ -181,8 +145,8 @@ def main():
         ("every row and ratio is in the JSON", shape),
         ("the table fits 80 columns", text),
         ("--sync-delay-us slows everybody", delay),
-        ("Ctrl-C ends it and nothing is left behind", lambda place: stopped(place, signal.SIGINT)),
-        ("SIGTERM does so, too", lambda place: stopped(place, signal.SIGTERM)),
+        ("Ctrl-C ends it and nothing is left behind", lambda place: interrupted(place, signal.SIGINT)),
+        ("SIGTERM does so, too", lambda place: interrupted(place, signal.SIGTERM)),
         ("a signal that is ignored stays ignored", ignored),
         ("a wrong command line is refused", refused),
     ]

@@ -11,7 +11,7 @@ from weir import ROOT, Place, differences, environment, run_tests
 from tap import Tap
 
 COMMANDS = ["run", "runs list", "runs show", "runs logs", "runs cancel", "runs delete", "runs cleanup", "runs repair",
-            "serve", "stats", "bench commit", "version"]
+            "serve", "stats", "bench commit", "bench heartbeat", "version"]
 
 # (arguments, stderr); all of them exit with 2 and print nothing to stdout.
 WRONG = [
