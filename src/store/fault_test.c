@@ -660,18 +660,18 @@ static void a_fenced_store_leaves_its_log_alone(void **state)
     fixture_judge(&fx, true);
 }
 
-// The interval's syncer: while its fence waits for the turn, one more group is committed.
+// The interval's syncer: before its sync fails, one more group is committed.
 typedef struct late_group {
     fixture fx;
     ledger_entry *entry;
     _Atomic int syncs;
 } late_group;
 
-static bool somebody_waits_for_the_turn(void *arg)
+static bool all_is_committed(void *arg)
 {
     weir_store *const store = arg;
     pthread_mutex_lock(&store->queue.lock);
-    const bool yes = store->queue.turn_first != NULL;
+    const bool yes = store->queue.committed_seq == store->queue.submitted_seq;
     pthread_mutex_unlock(&store->queue.lock);
     return yes;
 }
@@ -683,7 +683,7 @@ static int fail_first_sync(void *context, weir__vfs_op op, weir__vfs_role role, 
     if (op != WEIR__VFS_SYNC || role != WEIR__VFS_MAIN || atomic_fetch_add(&l->syncs, 1) > 0)
         return SQLITE_OK;
     ledger_submit(l->fx.store, l->entry, &(weir_write_options){.fail_when_full = true});
-    await(somebody_waits_for_the_turn, l->fx.store);
+    await(all_is_committed, l->fx.store);
     return SQLITE_IOERR_FSYNC;
 }
 
@@ -811,6 +811,77 @@ static void a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their
     assert_int_equal(fixture_judge(&fx, true).rows, 16);
 }
 
+typedef struct fencing {
+    weir_store *store;
+    _Atomic int done;
+} fencing;
+
+static void *fence_main(void *arg)
+{
+    fencing *const f = arg;
+    weir_error why = WEIR_ERROR_INIT;
+    weir__error_set(&why, WEIR_IO, "a sync that failed elsewhere");
+    weir__writer_fence_in_turn(f->store, &why);
+    atomic_store(&f->done, 1);
+    return NULL;
+}
+
+static bool is_fenced(void *arg)
+{
+    return atomic_load(&((fencing *)arg)->done) == 1;
+}
+
+// A sync of a checkpoint or of the interval fails while a group waits for another process, for as long as that likes.
+static void the_fence_does_not_wait_for_a_group_that_cannot_begin(void **state)
+{
+    (void)state;
+    fixture fx;
+    weir_config config = QUICK;
+    config.retry_base_ms = 3600 * 1000;
+    fixture_open(&fx, &config);
+    sqlite3 *const other = lock_database(&fx);
+    ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), &PATIENT);
+    assert_true(await(has_retries, &fx));
+    ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), &PATIENT);
+    fencing f = {.store = fx.store};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, fence_main, &f), 0);
+    assert_true(await(is_fenced, &f));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ledger_await(&fx.book);
+    assert_int_equal(fx.book.entries[0].code, WEIR_FENCED); // it was never begun: not UNKNOWN
+    assert_int_equal(fx.book.entries[1].code, WEIR_FENCED);
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    assert_int_equal(fixture_judge(&fx, true).rows, 0);
+}
+
+// The log was started over, so the sync needs the database file, too.
+static void a_sync_of_the_interval_does_not_wait_for_a_group_that_cannot_begin(void **state)
+{
+    (void)state;
+    fixture fx;
+    weir_config config = QUICK;
+    config.durability = WEIR_DURABILITY_INTERVAL;
+    config.sync_interval_ms = 3600 * 1000;
+    fixture_open(&fx, &config);
+    const weir_write_options committed = {.ack = WEIR_ACK_COMMITTED};
+    weir_error err = WEIR_ERROR_INIT;
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_COMMITTED), NULL), WEIR_OK);
+    expect_ok(weir_flush(fx.store, 0, &err), &err);
+    expect_ok(weir_checkpoint(fx.store, WEIR_CHECKPOINT_RESTART, 0, NULL, &err), &err);
+    expect_ok(run_sql(fx.store, "INSERT INTO taken VALUES('restarts the log')", &committed, &err), &err);
+    sqlite3 *const other = lock_database(&fx);
+    ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_COMMITTED), &PATIENT);
+    assert_true(await(has_retries, &fx));
+    expect_ok(weir__sync_wait(fx.store, UINT64_MAX, weir__store_deadline(fx.store, AWAIT_MS, 0), &err), &err);
+    assert_int_equal(fx.book.entries[1].answers, 0);
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    ledger_await(&fx.book);
+    assert_int_equal(fixture_judge(&fx, true).rows, 2);
+}
+
 static bool has_retried_thrice(void *arg)
 {
     return stats_of(arg).retries >= 3;
@@ -866,6 +937,8 @@ int main(void)
         cmocka_unit_test(no_sync_of_the_interval_follows_one_that_failed),
         cmocka_unit_test(a_commit_that_fails_after_its_frames_are_written_is_not_called_failed),
         cmocka_unit_test(a_write_behind_one_that_waits_for_the_lock_fails_at_its_own_deadline),
+        cmocka_unit_test(the_fence_does_not_wait_for_a_group_that_cannot_begin),
+        cmocka_unit_test(a_sync_of_the_interval_does_not_wait_for_a_group_that_cannot_begin),
         cmocka_unit_test(a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their_deadline),
     };
     return cmocka_run_group_tests_name("fault", tests, NULL, NULL);

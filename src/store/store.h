@@ -141,10 +141,12 @@ typedef struct weir__queue {
     bool abandon;            // weir_close's deadline has passed: give up what cannot be committed
     weir_error commit_error; // why commits fail at present; code 0 when they do not
     uint64_t commit_error_count;
-    weir_error lost;  // a job acknowledged as APPLIED that could not be kept
-    bool lost_told;   // to a weir_flush; weir_close tells it again
-    weir_error fence; // the failed sync; code 0 while there was none
-    bool writer_gone; // the writer thread has ended
+    weir_error lost;            // a job acknowledged as APPLIED that could not be kept
+    bool lost_told;             // to a weir_flush; weir_close tells it again
+    weir_error fence;           // the failed sync; code 0 while there was none
+    weir_error fence_asked;     // of a thread without the turn, for whoever has it
+    atomic_bool fence_is_asked; // its code is not 0: for a look without the lock
+    bool writer_gone;           // the writer thread has ended
     pthread_cond_t gone;
     uint32_t guests; // threads in calls that use more than the queue: weir_close waits until they have left
     bool deserted;   // and lets nobody in any more
@@ -272,7 +274,8 @@ typedef struct weir__syncer {
     pthread_cond_t wake, synced;
 
     // Owned by the syncer thread:
-    int fd; // of the -wal, -1
+    weir_tx *conn; // for its file object only
+    int fd;        // of the -wal, -1
     uint64_t inode;
     uint32_t salt;
     uint32_t log_salt; // of the log that was synced last
@@ -370,7 +373,7 @@ void weir__writer_take_jobs(weir_store *store);
 void weir__writer_run_group(weir_store *store);
 // A sync failed: nothing may be written any more.
 void weir__writer_fence(weir_store *store, const weir_error *why);
-// The same without the turn: waits for it.
+// The same without the turn: waits until a job that runs has ended, but not for a group that cannot begin or commit.
 void weir__writer_fence_in_turn(weir_store *store, const weir_error *why);
 // Without the turn: ends what waits in the queue and has reached its deadline.
 void weir__writer_drop_waiting(weir_store *store);

@@ -8,7 +8,8 @@
 //     database open, because SQLite takes no POSIX locks on the -wal, so that closing it drops none;
 //   - if the log was restarted since the last sync (its salts changed), the commits before that are in the
 //     database file now: a checkpoint at NORMAL syncs it, but another process may run at OFF, so it is
-//     synced too, through SQLite's own file;
+//     synced too, through SQLite's own file, on a connection of this thread: the writer's may be at a long job, or
+//     wait for another process;
 //   - a new -wal file needs its directory entry synced once;
 //   - our descriptor must still be the file that has the name: if not, the store is fenced.
 // A failed sync is never tried again: the store is fenced.
@@ -65,17 +66,6 @@ static int sync_log(weir_store *store, weir_error *err)
     return WEIR_OK;
 }
 
-// The writer's turn, so that nobody uses its file object meanwhile.
-static int sync_database_in_turn(weir_store *store, weir_error *err)
-{
-    pthread_mutex_lock(&store->queue.lock);
-    weir__turn_take(store, WEIR__FOREVER);
-    pthread_mutex_unlock(&store->queue.lock);
-    const int code = weir__conn_sync_database(store->writer.conn, err);
-    weir__turn_return(store);
-    return code;
-}
-
 static uint32_t current_salt(weir_store *store)
 {
     weir_wal_index index;
@@ -88,7 +78,7 @@ static int sync_all(weir_store *store, weir_error *err)
     int code = sync_log(store, err);
     const uint32_t salt = current_salt(store); // only now: the log may have started over before its sync
     if (code == WEIR_OK && salt != syncer->log_salt)
-        code = sync_database_in_turn(store, err);
+        code = weir__conn_sync_database(syncer->conn, err);
     syncer->log_salt = salt;
     return code;
 }
@@ -209,7 +199,9 @@ int weir__sync_start(weir_store *store, weir_error *err)
     weir__syncer *syncer = &store->syncer;
     if (store->config.durability != WEIR_DURABILITY_INTERVAL || !store->wal || store->config.read_only)
         return WEIR_OK;
-    const int code = weir__thread_start(&syncer->thread, "weir-sync", sync_main, store, err);
+    int code = weir__store_connect(store, WEIR__CONN_SERVICE, &syncer->conn, err);
+    if (code == WEIR_OK)
+        code = weir__thread_start(&syncer->thread, "weir-sync", sync_main, store, err);
     syncer->thread_started = code == WEIR_OK;
     return code;
 }
@@ -224,6 +216,8 @@ void weir__sync_stop(weir_store *store)
     if (syncer->thread_started)
         pthread_join(syncer->thread, NULL);
     syncer->thread_started = false;
+    weir__conn_close(syncer->conn);
+    syncer->conn = NULL;
     if (syncer->fd >= 0)
         close(syncer->fd);
     syncer->fd = -1;

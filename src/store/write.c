@@ -281,6 +281,8 @@ int weir__writer_start(weir_store *store, weir_error *err)
     return code;
 }
 
+// What is waited for without a limit after the deadline ends by itself: a job that runs is interrupted, a group that
+// cannot begin or commit gives up at its next look at `abandon`, a checkpoint has a deadline, a read is interrupted.
 int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err)
 {
     weir__queue *queue = &store->queue;

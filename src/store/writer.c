@@ -242,7 +242,8 @@ void weir__writer_fence(weir_store *store, const weir_error *why)
 {
     weir__queue *queue = &store->queue;
     weir__writer *writer = &store->writer;
-    if (state_of(store) == WEIR__WRITER_FENCED)
+    const weir__writer_state from = state_of(store);
+    if (from == WEIR__WRITER_FENCED)
         return;
     move(store, WEIR__WRITER_FENCED);
     sqlite3_db_config(writer->conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -265,18 +266,36 @@ void weir__writer_fence(weir_store *store, const weir_error *why)
     const weir_error fence = queue->fence;
     pthread_cond_broadcast(&queue->room);
     pthread_mutex_unlock(&queue->lock);
-    drop_jobs(store, &writer->group, &unknown);
+    drop_jobs(store, &writer->group, has_transaction(from) ? &unknown : &fence);
     drop_jobs(store, &queued, &fence);
     note_progress(store);
 }
 
 void weir__writer_fence_in_turn(weir_store *store, const weir_error *why)
 {
-    pthread_mutex_lock(&store->queue.lock);
+    weir__queue *queue = &store->queue;
+    pthread_mutex_lock(&queue->lock);
+    if (queue->fence_asked.code == WEIR_OK)
+        weir__error_copy(&queue->fence_asked, why);
+    atomic_store(&queue->fence_is_asked, true);
+    pthread_cond_broadcast(&queue->work); // ends a pause before the next attempt
     weir__turn_take(store, WEIR__FOREVER);
-    pthread_mutex_unlock(&store->queue.lock);
+    pthread_mutex_unlock(&queue->lock);
     weir__writer_fence(store, why);
     weir__turn_return(store);
+}
+
+// Between two attempts: a group that is tried again and again must not keep the fence waiting.
+static void fence_if_asked(weir_store *store)
+{
+    weir__queue *queue = &store->queue;
+    if (!atomic_load_explicit(&queue->fence_is_asked, memory_order_relaxed) ||
+        has_transaction(state_of(store)))
+        return;
+    pthread_mutex_lock(&queue->lock);
+    const weir_error why = queue->fence_asked;
+    pthread_mutex_unlock(&queue->lock);
+    weir__writer_fence(store, &why);
 }
 
 static uint64_t earliest_deadline(const weir__job_list *jobs)
@@ -313,7 +332,8 @@ static void pause_before_retry(weir_store *store)
     const uint64_t group_ns = earlier(until_ns, earliest_deadline(&store->writer.group));
     pthread_mutex_lock(&queue->lock);
     queue->pause_until_ns = earlier(group_ns, earliest_deadline(&queue->jobs));
-    while (!queue->abandon && weir__clock_now_ns(store->clock) < queue->pause_until_ns)
+    while (!queue->abandon && queue->fence_asked.code == WEIR_OK &&
+           weir__clock_now_ns(store->clock) < queue->pause_until_ns)
         weir__cond_wait_until(store->clock, &queue->work, &queue->lock, queue->pause_until_ns);
     queue->pause_until_ns = 0;
     pthread_mutex_unlock(&queue->lock);
@@ -966,7 +986,8 @@ void weir__writer_run_group(weir_store *store)
     if (writer->group.size == 0) // all of them were dropped while the turn was waited for
         note_progress(store);
     while (writer->group.size > 0) {
-        if (!begin(store) || !run_group(store))
+        fence_if_asked(store);
+        if (writer->group.size == 0 || !begin(store) || !run_group(store))
             continue;
         report_applied(store);
         if (writer->group.size > 0 && linger(store)) {
