@@ -15,11 +15,10 @@
 
 #include "base/json_parts.h"
 
-// A member "key":value in the text that is being written.
+// A member "key":value in the text that is being written. There can be one for every five bytes of input.
 typedef struct member {
     size_t start;
-    size_t key_size; // with quotes
-    size_t size;     // of all of it, known when its object ends
+    size_t size; // known when its object ends
 } member;
 
 enum { members_few = 32 };
@@ -58,20 +57,18 @@ static unsigned char decode(const char **at)
     return (unsigned char)(found != NULL ? meanings[found - letters] : letter);
 }
 
-// Compares two canonical strings, given with their quotes, by what they stand for.
-static int compare_keys(const char *a, size_t a_size, const char *b, size_t b_size)
+// Compares two canonical strings, from their opening quotes, by what they stand for.
+static int compare_keys(const char *a, const char *b)
 {
-    const char *const a_end = a + a_size - 1;
-    const char *const b_end = b + b_size - 1;
     a++;
     b++;
-    while (a < a_end && b < b_end) {
+    while (*a != '"' && *b != '"') {
         const unsigned char a_byte = decode(&a);
         const unsigned char b_byte = decode(&b);
         if (a_byte != b_byte)
             return a_byte < b_byte ? -1 : 1;
     }
-    return (a < a_end) - (b < b_end);
+    return (*a != '"') - (*b != '"');
 }
 
 static int compare_members(const void *left, const void *right, void *text)
@@ -79,7 +76,7 @@ static int compare_members(const void *left, const void *right, void *text)
     const member *const a = left;
     const member *const b = right;
     const char *const bytes = text;
-    const int order = compare_keys(bytes + a->start, a->key_size, bytes + b->start, b->key_size);
+    const int order = compare_keys(bytes + a->start, bytes + b->start);
     return order != 0 ? order : (a->start > b->start) - (a->start < b->start);
 }
 
@@ -105,17 +102,14 @@ static bool sort_members(json_writer *writer)
     weir__text *const out = writer->sink.out;
     weir__text *const scratch = &writer->reader->text; // no token is in it now
     member *const members = writer->members + writer->first[writer->depth - 1];
-    const size_t count = (size_t)(writer->members + writer->member_count - members);
-    for (size_t i = 0; i < count; i++)
-        members[i].size = (i + 1 < count ? members[i + 1].start - 1 : out->size) - members[i].start;
-    const size_t start = members[0].start;
-    qsort_r(members, count, sizeof *members, compare_members, out->data);
+    member *const end = writer->members + writer->member_count;
+    const size_t start = members->start;
+    for (member *m = members; m < end; m++)
+        m->size = (m + 1 < end ? m[1].start - 1 : out->size) - m->start;
+    qsort_r(members, (size_t)(end - members), sizeof *members, compare_members, out->data);
     weir__text_clear(scratch);
-    for (size_t i = 0; i < count; i++) {
-        const member *const m = &members[i];
-        const bool is_last = i + 1 == count || compare_keys(out->data + m->start, m->key_size,
-                                                            out->data + m[1].start, m[1].key_size) != 0;
-        if (!is_last)
+    for (const member *m = members; m < end; m++) {
+        if (m + 1 < end && compare_keys(out->data + m->start, out->data + m[1].start) == 0)
             continue;
         if (scratch->size > 0)
             weir__text_char(scratch, ',');
@@ -128,24 +122,30 @@ static bool sort_members(json_writer *writer)
     return true;
 }
 
+static bool grow_members(json_writer *writer)
+{
+    const bool is_first = writer->members == writer->few;
+    const size_t capacity = writer->member_capacity * 2;
+    member *const grown = realloc(is_first ? NULL : writer->members, capacity * sizeof *grown);
+    if (grown == NULL)
+        return fail_nomem(writer->reader);
+    if (is_first)
+        memcpy(grown, writer->few, sizeof writer->few);
+    writer->members = grown;
+    writer->member_capacity = capacity;
+    return true;
+}
+
+// Adds the member whose key has just been written behind `start`.
 static bool add_member(json_writer *writer, size_t start)
 {
-    if (writer->member_count == writer->member_capacity) {
-        const size_t capacity = writer->member_capacity * 2;
-        const bool is_first = writer->members == writer->few;
-        member *const grown = realloc(is_first ? NULL : writer->members, capacity * sizeof *grown);
-        if (grown == NULL)
-            return fail_nomem(writer->reader);
-        if (is_first)
-            memcpy(grown, writer->few, sizeof writer->few);
-        writer->members = grown;
-        writer->member_capacity = capacity;
-    }
+    if (writer->member_count == writer->member_capacity && !grow_members(writer))
+        return false;
     const char *const text = writer->sink.out->data;
+    const bool has_previous = writer->member_count > writer->first[writer->depth - 1];
     member *const m = &writer->members[writer->member_count++];
-    *m = (member){.start = start, .key_size = writer->sink.out->size - start};
-    const bool has_previous = writer->member_count - 1 > writer->first[writer->depth - 1];
-    if (has_previous && compare_keys(text + m[-1].start, m[-1].key_size, text + m->start, m->key_size) >= 0)
+    m->start = start;
+    if (has_previous && compare_keys(text + m[-1].start, text + start) >= 0)
         writer->is_unsorted[writer->depth - 1] = true;
     return true;
 }
@@ -153,15 +153,15 @@ static bool add_member(json_writer *writer, size_t start)
 // ---------------------------------------------------------------------------------------------------------
 // Values
 
-static bool put(const json_writer *writer, char c)
+static bool put(const json_writer *writer, const char *bytes, size_t size)
 {
-    return weir__json_sink_put(writer->reader, &writer->sink, &c, 1);
+    return weir__json_sink_put(writer->reader, &writer->sink, bytes, size);
 }
 
 // Behind a value in a container stands a comma, until it proves to be the last.
 static bool end_value(const json_writer *writer)
 {
-    return writer->depth == 0 || put(writer, ',');
+    return writer->depth == 0 || put(writer, ",", 1);
 }
 
 static bool open_container(json_writer *writer, char opening)
@@ -169,7 +169,7 @@ static bool open_container(json_writer *writer, char opening)
     writer->first[writer->depth] = writer->member_count;
     writer->is_unsorted[writer->depth] = false;
     writer->depth++;
-    return put(writer, opening);
+    return put(writer, &opening, 1);
 }
 
 static bool close_container(json_writer *writer, char closing)
@@ -181,7 +181,7 @@ static bool close_container(json_writer *writer, char closing)
         return false;
     writer->depth--;
     writer->member_count = writer->first[writer->depth];
-    return put(writer, closing) && end_value(writer);
+    return put(writer, &closing, 1) && end_value(writer);
 }
 
 // Does what a token asks for beyond its own text, which stands behind `start` already.
@@ -197,7 +197,7 @@ static bool take_token(json_writer *writer, weir__json_type type, size_t start)
     case WEIR__JSON_ARRAY_END:
         return close_container(writer, ']');
     case WEIR__JSON_KEY:
-        return add_member(writer, start) && put(writer, ':');
+        return add_member(writer, start) && put(writer, ":", 1);
     default:
         return end_value(writer);
     }
@@ -206,19 +206,17 @@ static bool take_token(json_writer *writer, weir__json_type type, size_t start)
 // Writes a string that was decoded already.
 static bool put_string(const json_writer *writer, const char *bytes, size_t size)
 {
-    char escape[WEIR__JSON_ESCAPE_SIZE];
-    if (!put(writer, '"'))
-        return false;
-    for (size_t at = 0; at < size; at++) {
+    size_t at = 0;
+    bool is_put = put(writer, "\"", 1);
+    while (is_put && at < size) {
+        char escape[WEIR__JSON_ESCAPE_SIZE];
         const size_t plain = weir__json_plain_length(bytes + at, size - at);
-        if (!weir__json_sink_put(writer->reader, &writer->sink, bytes + at, plain))
-            return false;
+        is_put = put(writer, bytes + at, plain);
         at += plain;
-        if (at < size && !weir__json_sink_put(writer->reader, &writer->sink, escape,
-                                              weir__json_escape((unsigned char)bytes[at], escape)))
-            return false;
+        if (is_put && at < size)
+            is_put = put(writer, escape, weir__json_escape((unsigned char)bytes[at++], escape));
     }
-    return put(writer, '"');
+    return is_put && put(writer, "\"", 1);
 }
 
 // Writes the text of a token that was peeked at.
@@ -245,7 +243,7 @@ static bool put_peeked(const json_writer *writer, const weir__json_token *token)
     default:
         break;
     }
-    return weir__json_sink_put(writer->reader, &writer->sink, text, size);
+    return put(writer, text, size);
 }
 
 static bool write_value(json_writer *writer)
@@ -394,7 +392,6 @@ static const char *pass_array(const char *at, const char *end, unsigned depth)
 static const char *pass_object(const char *at, const char *end, unsigned depth)
 {
     const char *previous = NULL;
-    size_t previous_size = 0;
     if (at < end && *at == '}')
         return at + 1;
     for (;;) {
@@ -402,11 +399,9 @@ static const char *pass_object(const char *at, const char *end, unsigned depth)
         at = pass_string(at, end);
         if (at == NULL || at == end || *at != ':')
             return NULL;
-        const size_t key_size = (size_t)(at - key);
-        if (previous != NULL && compare_keys(previous, previous_size, key, key_size) >= 0)
+        if (previous != NULL && compare_keys(previous, key) >= 0)
             return NULL;
         previous = key;
-        previous_size = key_size;
         at = pass_value(at + 1, end, depth);
         if (at == NULL || at == end)
             return NULL;

@@ -169,21 +169,16 @@ bool weir__json_decimal_is_finite(const weir__json_decimal *decimal, const char 
 // ---------------------------------------------------------------------------------------------------------
 // Writing
 
-// Where something is being written.
-typedef struct number_writer {
-    char *at;
-} number_writer;
-
-static void put(number_writer *writer, const char *bytes, int size)
+static char *put(char *at, const char *bytes, int size)
 {
-    memcpy(writer->at, bytes, (size_t)size);
-    writer->at += size;
+    memcpy(at, bytes, (size_t)size);
+    return at + size;
 }
 
-static void put_zeros(number_writer *writer, int count)
+static char *put_zeros(char *at, int count)
 {
-    memset(writer->at, '0', (size_t)count);
-    writer->at += count;
+    memset(at, '0', (size_t)count);
+    return at + count;
 }
 
 // Writes mantissa × 10^exponent, with a point or an exponent.
@@ -201,29 +196,27 @@ static size_t put_decimal(bool is_negative, uint64_t mantissa, int exponent, cha
     while ((mantissa /= 10) > 0);
     const int count = (int)(end - first);
     const int point = count + exponent; // so many digits stand before it
-    number_writer writer = {.at = out};
-    put(&writer, "-", is_negative);
+    char *at = put(out, "-", is_negative);
     if (exponent >= 0 && point <= point_max) {
-        put(&writer, first, count);
-        put_zeros(&writer, exponent);
-        put(&writer, ".0", 2);
+        at = put(at, first, count);
+        at = put_zeros(at, exponent);
+        at = put(at, ".0", 2);
     } else if (point > 0 && point <= point_max) {
-        put(&writer, first, point);
-        put(&writer, ".", 1);
-        put(&writer, first + point, count - point);
+        at = put(at, first, point);
+        at = put(at, ".", 1);
+        at = put(at, first + point, count - point);
     } else if (point > point_min && point <= 0) {
-        put(&writer, "0.", 2);
-        put_zeros(&writer, -point);
-        put(&writer, first, count);
+        at = put(at, "0.", 2);
+        at = put_zeros(at, -point);
+        at = put(at, first, count);
     } else {
-        put(&writer, first, 1);
-        put(&writer, ".", count > 1);
-        put(&writer, first + 1, count - 1);
-        writer.at +=
-            snprintf(writer.at, (size_t)(out + WEIR__JSON_NUMBER_SIZE - writer.at), "e%d", point - 1);
+        at = put(at, first, 1);
+        at = put(at, ".", count > 1);
+        at = put(at, first + 1, count - 1);
+        at += snprintf(at, (size_t)(out + WEIR__JSON_NUMBER_SIZE - at), "e%d", point - 1);
     }
-    *writer.at = '\0';
-    return (size_t)(writer.at - out);
+    *at = '\0';
+    return (size_t)(at - out);
 }
 
 // Does mantissa × 10^exponent read back as `value`?

@@ -28,6 +28,8 @@
 
 enum state { expect_value, expect_element, expect_member, expect_more, expect_end };
 
+enum { replacement = 0xFFFD };
+
 // ---------------------------------------------------------------------------------------------------------
 // Errors
 
@@ -292,14 +294,14 @@ static bool read_unicode(weir__json_reader *reader, uint32_t *code)
     uint32_t low = 0;
     if (*code < 0xDC00 && is_followed && !read_hex(reader, &low))
         return false;
-    if ((low < 0xDC00 || low > 0xDFFF) && reader->takes_halves) {
+    if (low >= 0xDC00 && low <= 0xDFFF) {
+        *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
+    } else if (reader->takes_halves) {
         reader->halves++;
-        *code = 0xFFFD;
-        return true;
-    }
-    if (low < 0xDC00 || low > 0xDFFF)
+        *code = replacement;
+    } else {
         return weir__json_fail(reader, WEIR_INVALID, offset, "half of a surrogate pair");
-    *code = 0x10000 + ((*code - 0xD800) << 10) + (low - 0xDC00);
+    }
     return true;
 }
 

@@ -54,10 +54,11 @@ typedef struct weir__json_reader {
     size_t window_size, at;
     uint64_t window_offset; // of the window's first byte in the input
     char *memory;           // the window's, where there is a source
-    size_t value_bytes_max; // one string, or one value read with weir__json_reader_canonical()
-    weir__text text;        // of the token
+    size_t
+        value_bytes_max; // one string or number, or what weir__json_reader_canonical() writes for one value
+    weir__text text;     // of the token
     uint8_t stack[WEIR__JSON_DEPTH_MAX];
-    unsigned depth;
+    unsigned depth; // of open containers, also of one that was only peeked at
     int state;
     bool takes_halves; // of surrogate pairs, instead of failing: they are counted and become U+FFFD
     uint64_t halves;
@@ -80,7 +81,7 @@ int weir__json_reader_next(weir__json_reader *reader, weir__json_token *token, w
 int weir__json_reader_peek(weir__json_reader *reader, weir__json_token *token, weir_error *err);
 // Passes over the next value, whatever it is, checking its grammar.
 int weir__json_reader_skip(weir__json_reader *reader, weir_error *err);
-// Appends the next value in canonical form: compact; keys sorted bytewise at every level, the last of equal
+// Appends the next value in canonical form (nothing, if that fails): compact; keys sorted bytewise at every level, the last of equal
 // ones kept; strings with the escapes \" \\ \b \f \n \r \t and \u00xx for other controls, everything else
 // raw; integers of -2^63 to 2^64 - 1 as they are, without leading minus zero (-0 is -0.0); other numbers as
 // the shortest text that reads back as the same double, always with a point or an exponent: 1.0, 8.25, 1e-6,
@@ -98,7 +99,8 @@ bool weir__json_is_canonical(const char *json, size_t size);
 // Appends a double as above; NaN and infinities as null.
 void weir__json_add_double(weir__text *out, double value);
 
-// Reads a NUMBER's text as an integer. False when it has a point or an exponent, or does not fit.
+// Reads a NUMBER's text as an integer. False when it has a point or an exponent, does not fit, or is -0 (which is
+// a double).
 bool weir__json_int64(const char *text, int64_t *value);
 
 // Seconds as decimal text (a NUMBER) to nanoseconds, rounded to the nearest, halves away from zero,

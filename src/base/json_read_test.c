@@ -253,6 +253,26 @@ static void what_is_wrong_and_where(void **state)
     }
 }
 
+// Half of a pair is counted where the caller wants to go on.
+static void halves_may_be_taken(void **state)
+{
+    (void)state;
+    static const char json[] = "[\"\\ud800\",\"\\udc00x\",\"\\ud83d\\ude00\",\"\\ud83dx\"]";
+    static const char *const wanted[] = {"\xEF\xBF\xBD", "\xEF\xBF\xBDx", "\xF0\x9F\x98\x80",
+                                         "\xEF\xBF\xBDx"};
+    weir__json_reader reader;
+    weir__json_token token;
+    weir__json_reader_init(&reader, json, sizeof json - 1, 0);
+    reader.takes_halves = true;
+    assert_int_equal(weir__json_reader_next(&reader, &token, NULL), WEIR_OK);
+    for (size_t i = 0; i < COUNT(wanted); i++) {
+        assert_int_equal(weir__json_reader_next(&reader, &token, NULL), WEIR_OK);
+        assert_string_equal(token.text, wanted[i]);
+    }
+    assert_int_equal(reader.halves, 3);
+    weir__json_reader_fini(&reader);
+}
+
 static void a_nul_ends_nothing(void **state)
 {
     (void)state;
@@ -408,6 +428,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_off_is_invalid),
         cmocka_unit_test(a_value_may_be_longer_than_the_window),
         cmocka_unit_test(what_is_wrong_and_where),
+        cmocka_unit_test(halves_may_be_taken),
         cmocka_unit_test(a_nul_ends_nothing),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(peeking_moves_nothing),
