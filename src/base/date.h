@@ -21,6 +21,7 @@ typedef enum weir__date_result {
     WEIR__DATE_BEYOND,    // a date, but not one that 64 bits of nanoseconds can hold
 } weir__date_result;
 
+// *ns is 0 unless the result is OK. Years before -262143 and after 262142 are no dates at all, as with chrono.
 weir__date_result weir__date_parse_strict(const char *text, size_t size, int64_t *ns);
 weir__date_result weir__date_parse_lenient(const char *text, size_t size, int64_t *ns);
 

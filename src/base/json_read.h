@@ -81,11 +81,12 @@ int weir__json_reader_next(weir__json_reader *reader, weir__json_token *token, w
 int weir__json_reader_peek(weir__json_reader *reader, weir__json_token *token, weir_error *err);
 // Passes over the next value, whatever it is, checking its grammar.
 int weir__json_reader_skip(weir__json_reader *reader, weir_error *err);
-// Appends the next value in canonical form (nothing, if that fails): compact; keys sorted bytewise at every level, the last of equal
-// ones kept; strings with the escapes \" \\ \b \f \n \r \t and \u00xx for other controls, everything else
-// raw; integers of -2^63 to 2^64 - 1 as they are, without leading minus zero (-0 is -0.0); other numbers as
-// the shortest text that reads back as the same double, always with a point or an exponent: 1.0, 8.25, 1e-6,
-// 1e16.
+// Appends the next value in canonical form (nothing, if that fails): compact; keys sorted bytewise at every level,
+// the last of equal ones kept; strings with the escapes \" \\ \b \f \n \r \t and \u00xx for other controls,
+// everything else raw; integers of -2^63 to 2^64 - 1 as they are, without leading minus zero (-0 is -0.0); other
+// numbers as the shortest text that reads back as the same double, always with a point or an exponent: 1.0, 8.25,
+// 0.00001, 1e-6, 1000000000000000.0, 1e16. Needs memory for the value twice, and 16 bytes for each member of an
+// open object.
 int weir__json_reader_canonical(weir__json_reader *reader, weir__text *out, weir_error *err);
 
 // Appends one whole JSON text in canonical form. `wanted`: the type that it must have, or WEIR__JSON_END for
