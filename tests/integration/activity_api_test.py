@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ActivityWatch's API as `weir serve --activity` speaks it: every endpoint, its errors, and what clients send. Prints TAP.
+"""ActivityWatch's API as `weir serve --activity` speaks it: every endpoint, its errors, what clients send. Prints TAP.
 
 The first tests are those of ActivityWatch's own server, one for each of them.
 """
@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from activity import BUCKET, FIRST, JSON, Activity, at, event, message
-from server import PATIENCE, equal, read_answer, run_tests
+from server import equal, read_answer, run_tests
 
 NO_BUCKET = "The requested bucket 'id' does not exist"
 BUCKET_KEYS = ["id", "type", "client", "hostname", "created", "data", "metadata", "events", "last_updated"]
@@ -216,8 +216,9 @@ def every_answer_has_the_headers_of_the_peer():
 def paths_are_taken_as_clients_write_them():
     with Activity() as server:
         server.bucket()
-        for path in ("//api/0/buckets/", "/api//0///buckets", "/%61pi/0/bucket%73/", "/api/0/buckets/b/", "/api/0/info/",
-                     "/api/0/buckets/b/events/", "//api/0/buckets//b//events//count/", "/api/0/settings/?x=1&x=2&&=",
+        for path in ("//api/0/buckets/", "/api//0///buckets", "/%61pi/0/bucket%73/", "/api/0/buckets/b/",
+                     "/api/0/info/", "/api/0/buckets/b/events/", "//api/0/buckets//b//events//count/",
+                     "/api/0/settings/?x=1&x=2&&=",
                      "/api/0/export/", "/api/0/buckets/b/export/"):
             equal(server.get(path).status, 200, path)
         equal(server.ask("POST", "//api/0/buckets/b/heartbeat/?pulsetime=1", FIRST, JSON).status, 200, "heartbeat")
@@ -245,7 +246,8 @@ def a_head_is_a_get_without_its_body():
 
 def connections_are_kept_and_bodies_come_as_they_like():
     body = json.dumps(event()).encode()
-    head = "POST /api/0/buckets/b/heartbeat?pulsetime=5 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = ("POST /api/0/buckets/b/heartbeat?pulsetime=5 HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/json\r\n")
     with Activity() as server, server.connect() as sock:
         def status(data):
             sock.sendall(data)
@@ -279,8 +281,9 @@ def a_bucket_is_made_of_what_its_body_says():
                                         "data": {"z": 1, "a": {"y": 2, "x": [1.0, 1]}}, "last_updated": None,
                                         "metadata": {"start": "x"}, "unknown": 1, "events": None}))
         text = server.api("buckets/b").body.decode()
-        equal(text, '{"id":"b","type":"test-type","client":"test","hostname":"host","created":"2017-01-02T02:04:05.600Z",'
-              '"data":{"a":{"x":[1.0,1],"y":2},"z":1},"metadata":{"start":null,"end":null},"events":null,'
+        equal(text, '{"id":"b","type":"test-type","client":"test","hostname":"host",'
+              '"created":"2017-01-02T02:04:05.600Z","data":{"a":{"x":[1.0,1],"y":2},"z":1},'
+              '"metadata":{"start":null,"end":null},"events":null,'
               '"last_updated":null}', "exactly")
         empty(server.send("buckets/c", {**BUCKET, "created": None}))
         events = [event(), "no event", {"timestamp": 1}, event(5, 2.0, {"a": 1}, id=77), None, {**event(9), "data": []}]
@@ -340,7 +343,8 @@ def ranges_are_inclusive_newest_first_and_clipped():
         for query in ("?limit=-1", "?limit=", "?limit=1.5", "?limit=x", "?limit=99999999999999999999",
                       "?limit=1&limit=2", f"?start={at(40)}&start={at(40)}", "?other=1&starttime=x"):
             equal(seen(query), whole, query)
-        equal(seen(f"?start={quoted('2018-01-01T02:01:26.000000+01:00')}&limit=-1"), [(3, at(30), 10.0)], "as Python asks")
+        as_python = quoted("2018-01-01T02:01:26.000000+01:00")
+        equal(seen(f"?start={as_python}&limit=-1"), [(3, at(30), 10.0)], "as Python asks")
 
 
 def equal_starts_come_in_the_order_of_insertion():
@@ -369,7 +373,8 @@ def single_events_are_whole():
         server.insert([{"timestamp": "1969-12-31T23:59:50Z", "duration": 20.0, "data": {"a": 1}}])
         equal(server.api("buckets/b/events/1").body,
               b'{"id":1,"timestamp":"1969-12-31T23:59:50Z","duration":20.0,"data":{"a":1}}', "single")
-        equal([(e["timestamp"], e["duration"]) for e in server.events()], [("1970-01-01T00:00:00Z", 10.0)], "in a range")
+        ranged = [(e["timestamp"], e["duration"]) for e in server.events()]
+        equal(ranged, [("1970-01-01T00:00:00Z", 10.0)], "in a range")
         for path in ("buckets/b/events/2", "buckets/other/events/1", "buckets/b/events/-1"):
             message(server.api(path), 404)
         for number in ("x", "1.0", "9223372036854775808", "1x", "%201"):
@@ -401,10 +406,12 @@ def bodies_that_are_no_events():
     malformed = ["", "{", good[:-1], good + "}", f"{good} x", "\ufeff" + good, "nul", head + '"data":{"a":1e400}}',
                  head + '"data":{"a":}}', head + '"data":{"a":"\\ud83d"}}', head + '"data":{"\\ud800":1}}',
                  head + '"data":{},}', head + "'data':{}}", head + '"duration":NaN,"data":{}}',
-                 head + '"duration":01,"data":{}}', head + '"duration":+1,"data":{}}', head + '"duration":.5,"data":{}}',
-                 head + '"data":{"a":"\t"}}', head + '/**/"data":{}}', deep % ("[" * 200, "]" * 200), '{"a":' * 100_000]
+                 head + '"duration":01,"data":{}}', head + '"duration":+1,"data":{}}',
+                 head + '"duration":.5,"data":{}}', head + '"data":{"a":"\t"}}', head + '/**/"data":{}}',
+                 deep % ("[" * 200, "]" * 200), '{"a":' * 100_000]
     malformed = [body.encode() for body in malformed]
-    malformed += [head.encode() + b'"data":{"a":"%s"}}' % bad for bad in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\x00")]
+    malformed += [head.encode() + b'"data":{"a":"%s"}}' % bad
+                  for bad in (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\x00")]
     misshapen = [good, "{}", "1", "null", '"x"', "[1]", "[null]", "[[]]", '["\\ud83d\\ude00"]',
                  '[{"data":{}}]', '[{"timestamp":"2018-01-01T01:01:01Z"}]']
     misshapen += [f"[{json.dumps({**event(), **change})}]" for change in (
@@ -489,14 +496,17 @@ def dates_and_durations_are_written_as_short_as_they_are_exact():
 
 def data_come_back_as_they_were_with_sorted_keys():
     given = ('{"z":1,"b":-9223372036854775808,"a":18446744073709551615,"c":18446744073709551616,"d":-0,"e":1.0,'
-             '"f":1e2,"é":"ü/\\/\\u00e9\\ud83d\\ude00\\n\\u0001","A":{"y":[{"k":1,"j":2}],"x":null},"dup":1,"dup":2,"":true}')
-    expected = ('{"":true,"A":{"x":null,"y":[{"j":2,"k":1}]},"a":18446744073709551615,"b":-9223372036854775808,'
-                '"c":1.8446744073709552e19,"d":-0.0,"dup":2,"e":1.0,"f":100.0,"z":1,"é":"ü//é😀\\n\\u0001"}')
+             '"f":1e2,"é":"ü/\\/\\u00e9\\ud83d\\ude00\\n\\u0001","A":{"y":[{"k":1,"j":2}],"x":null},'
+             '"dup":1,"dup":2,"":true}')
+    expected = ('{"":true,"A":{"x":null,"y":[{"j":2,"k":1}]},"a":18446744073709551615,'
+                '"b":-9223372036854775808,"c":1.8446744073709552e19,"d":-0.0,"dup":2,"e":1.0,"f":100.0,'
+                '"z":1,"é":"ü//é😀\\n\\u0001"}')
     with Activity() as server:
         server.bucket()
         body = '[ {"data" : %s , "unknown":[], "timestamp":"2018-01-01T01:01:01Z"} ]\n' % given
         answer = server.send("buckets/b/events", body.encode())
-        equal(answer.body.decode(), '[{"id":1,"timestamp":"2018-01-01T01:01:01Z","duration":0.0,"data":%s}]' % expected, "")
+        echo = '[{"id":1,"timestamp":"2018-01-01T01:01:01Z","duration":0.0,"data":%s}]' % expected
+        equal(answer.body.decode(), echo, "echo")
         server.stop()
         equal(server.rows("SELECT data FROM events"), [(expected,)], "in the file")
 
@@ -570,8 +580,8 @@ def exports_are_files():
         answer = server.api("export")
         equal(answer.headers["Content-Disposition"], "attachment; filename=aw-buckets-export.json", "two")
         equal(list(answer.json()["buckets"]), ["b", "c"], "two")
-        server.bucket(quoted('x"; y=ü\n'))
-        disposition = server.api(f"buckets/{quoted(chr(120) + chr(34) + '; y=ü' + chr(10))}/export").headers["Content-Disposition"]
+        name = server.bucket(quoted('x"; y=ü\n'))
+        disposition = server.api(f"buckets/{name}/export").headers["Content-Disposition"]
         assert re.fullmatch(r'attachment; filename="[^"\\]*"; filename\*=UTF-8\'\'[!-~]*', disposition), disposition
 
 
@@ -583,7 +593,8 @@ def imports_take_what_exports_give():
         export = server.api("export")
         empty(other.send("import", export.body))
         again = other.api("export")
-        equal([(k, len(b["events"])) for k, b in again.json()["buckets"].items()], [("a", 50), ("b/c", 50), ("ü", 50)], "")
+        counts = {name: len(bucket["events"]) for name, bucket in again.json()["buckets"].items()}
+        equal(counts, {"a": 50, "b/c": 50, "ü": 50}, "events")
 
         def without_ids(answer):
             return re.sub(r'"id":\d+', '"id":0', answer.body.decode())

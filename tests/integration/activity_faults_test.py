@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""What must not happen to `weir serve --activity`: what it has said is stored is gone, one request stops the others, memory
-grows with the data, a file comes to hold what ActivityWatch's own server dies of. Prints TAP.
+"""What must not happen to `weir serve --activity`: what it has said is stored is gone, one request stops the others,
+memory grows with the data, a file comes to hold what ActivityWatch's own server dies of. Prints TAP.
 """
 
 import json
 import os
 import re
+import resource
 import select
 import socket
-import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -20,10 +21,13 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from activity import BUCKET, FIRST, JSON, T0, Activity, at, event, message
-from server import PATIENCE, Answer, equal, read_answer, run_tests, wait_until
+from server import PATIENCE, equal, read_answer, run_tests, wait_until
 
 SANITIZED = os.environ.get("WEIR_SANITIZE", "none") != "none"
 MANY = 60_000 if SANITIZED else 300_000
+
+
+LASTING = None  # set at the end
 
 
 def request(path, body=b"", method="POST", extra=""):
@@ -142,8 +146,6 @@ class Other:
     """Another process with the database open."""
 
     def __init__(self, server):
-        import subprocess
-
         self.process = subprocess.Popen([sys.executable, "-c", OTHER, str(server.database)], text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -177,7 +179,7 @@ def others_can_write_and_are_seen():
 
 
 def anothers_lock_delays_and_loses_nothing():
-    """Python's client drops a heartbeat for good on any error: it must wait, and so must everything else that writes."""
+    """Python's client drops a heartbeat for good on any error: it must wait, and so must all else that writes."""
     with Activity() as server:
         server.bucket()
         with Other(server) as other:
@@ -197,6 +199,42 @@ def anothers_lock_delays_and_loses_nothing():
                 equal(status_of(read_answer(sock)), 200, "stored")
                 sock.close()
             equal(server.count(), 20, "all of them")
+
+
+class LastingLock(threading.Thread):
+    """Another process that keeps the lock. It takes as long as a write may wait, so it runs beside the other tests."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers, self.rest, self.failure = [], None, None
+
+    def run(self):
+        try:
+            with Activity() as server:
+                server.bucket()
+                with Other(server) as other:
+                    other.run("BEGIN IMMEDIATE")
+                    began = time.monotonic()
+                    socks = [server.connect(10 * PATIENCE) for _ in range(2)]
+                    socks[0].sendall(request("buckets/b/heartbeat?pulsetime=0", json.dumps(FIRST).encode()))
+                    socks[1].sendall(request("buckets/b/events", json.dumps([FIRST]).encode()))
+                    for sock in socks:
+                        self.answers.append((read_answer(sock), time.monotonic() - began))
+                        sock.close()
+                    other.run("COMMIT")
+                self.rest = server.beat(event(5)), server.count()
+        except Exception as error:  # pylint: disable=broad-except
+            self.failure = error
+
+
+def a_lasting_lock_is_told_at_the_deadline():
+    LASTING.join()
+    assert LASTING.failure is None, LASTING.failure
+    for answer, seconds in LASTING.answers:
+        equal(status_of(answer), 503, answer)
+        assert b"\r\nRetry-After: " in answer and b'{"message":"' in answer, answer
+        assert seconds > 20, f"after {seconds} s"
+    equal((LASTING.rest[0].status, LASTING.rest[1]), (200, 1), "what was refused is not stored")
 
 
 # ------------------------------------------------------------------------------------------ ids of others (W4, D3)
@@ -310,7 +348,8 @@ def no_request_stops_the_server():
         for timestamp in ("1600-01-01T00:00:00Z", "2300-01-01T00:00:00Z", "-9999-01-01T00:00:00Z"):
             message(server.send("buckets/b/events", [{**FIRST, "timestamp": timestamp}]), 400)
             message(server.beat({**FIRST, "timestamp": timestamp}), 400)
-        message(server.send("buckets/b/events", [{**FIRST, "timestamp": "2262-04-11T23:47:16Z", "duration": 10.0}]), 400)
+        beyond = {**FIRST, "timestamp": "2262-04-11T23:47:16Z", "duration": 10.0}
+        message(server.send("buckets/b/events", [beyond]), 400)
         is_alive(server)
         for body in (cut, cut + ",", cut + ",{", cut + "]", cut + ',"', cut + ",x]}}}"):
             message(server.send("import", body), 400)
@@ -319,9 +358,10 @@ def no_request_stops_the_server():
             message(server.send("buckets/new", body), 400)
         is_alive(server)
         with Other(server) as other:
-            other.run("INSERT INTO events (bucketrow, starttime, endtime, data) VALUES (1, 1, 2, 'no json'), (1, 3, 4, '[]'), "
-                      "(1, 5, 6, '{\"fine\":1}'), (1, 7, 8, x'ff')")
-            other.run("INSERT INTO key_value VALUES ('settings.bad', '{', 1), ('settings.none', NULL, 1), ('settings.x', '1', 1)")
+            other.run("INSERT INTO events (bucketrow, starttime, endtime, data) VALUES (1, 1, 2, 'no json'), "
+                      "(1, 3, 4, '[]'), (1, 5, 6, '{\"fine\":1}'), (1, 7, 8, x'ff')")
+            other.run("INSERT INTO key_value VALUES ('settings.bad', '{', 1), ('settings.none', NULL, 1), "
+                      "('settings.x', '1', 1)")
         equal([e["data"] for e in server.events()], [{"fine": 1}], "rows that are none are left out")
         for path in ("export", "buckets/b/export", "settings", "settings/none", "buckets"):
             answer = server.api(path)
@@ -370,8 +410,8 @@ def hostile_bodies_leave_nothing_behind():
 def bodies_beyond_the_limit_are_refused_before_they_come():
     with Activity() as server:
         for size in (1_000_000_001, 10**12, 2**64):
-            head = f"POST /api/0/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}"
-            answer = server.raw(f"{head}\r\n\r\n".encode())
+            head = "POST /api/0/import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            answer = server.raw(f"{head}Content-Length: {size}\r\n\r\n".encode())
             assert status_of(answer) in ((413,) if size < 2**63 else (400, 413)), answer
         is_alive(server)
 
@@ -472,12 +512,15 @@ def large_answers_and_bodies_take_bounded_memory():
         equal(one.count(b'"id":'), MANY // 6, "a bucket's events")
         after_range = peak_kib(server)
         if not SANITIZED:  # sanitizers keep what is freed
-            assert after_export - before < 32 << 10, f"an export of {len(export)} bytes took {after_export - before} KiB"
-            assert after_range - before < 32 << 10, f"a range of {len(one)} bytes took {after_range - before} KiB"
+            grown = after_export - before
+            assert grown < 32 << 10, f"an export of {len(export)} bytes took {grown} KiB"
+            grown = after_range - before
+            assert grown < 32 << 10, f"a range of {len(one)} bytes took {grown} KiB"
         equal(server.send("import", export).status, 200, "everything again")
         after_import = peak_kib(server)
         if not SANITIZED:
-            assert after_import - before < 100 << 10, f"an import of {len(export)} bytes took {after_import - before} KiB"
+            grown = after_import - before
+            assert grown < 100 << 10, f"an import of {len(export)} bytes took {grown} KiB"
         equal(server.count("full-1"), MANY // 6, "nothing twice")
 
 
@@ -526,14 +569,49 @@ def many_clients_are_all_answered():
         equal(sum(1 for _ in server.events("shared")) >= 16, True, "each client has its own in the shared one")
 
 
+def raise_files(wanted):
+    """How many files this process may open; more than that is not asked for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
+
+
+def half_open_connections_keep_nobody_out():
+    """Ten thousand from one address, which send half a request; a watcher comes from another one."""
+    count = min(10_000, raise_files(11_000) - 500)
+    with Activity() as server:
+        server.bucket()
+        socks = []
+        for number in range(count):
+            sock = socket.socket()
+            sock.bind(("127.0.0.2", 0))
+            sock.settimeout(PATIENCE)
+            socks.append(sock)
+            try:
+                sock.connect((server.host, server.port))
+                sock.sendall(b"POST /api/0/buckets/b/heartbeat?pulsetime=1 HTTP/1.1\r\nHost: local")
+            except OSError:
+                continue  # refused: there are too many of them
+            if number % 1000 == 0:
+                equal(server.beat(event(number // 1000, 0.0), "5").status, 200, f"beside {number}")
+        equal(server.beat(event(11, 0.0), "5").status, 200, "beside all")
+        equal(server.count(), 1, "merged")
+        for sock in socks:
+            sock.close()
+
+
 if __name__ == "__main__":
+    LASTING = LastingLock()
+    LASTING.start()
     sys.exit(run_tests([
         what_was_acknowledged_survives_a_kill, a_stop_keeps_everything_and_leaves_no_log, others_can_write_and_are_seen,
-        anothers_lock_delays_and_loses_nothing, an_id_of_another_bucket_is_refused, a_heartbeat_never_meets_what_is_gone,
-        metadata_are_those_of_the_events_there_are, filters_apply_from_the_request_that_sets_them,
+        anothers_lock_delays_and_loses_nothing, an_id_of_another_bucket_is_refused,
+        a_heartbeat_never_meets_what_is_gone, metadata_are_those_of_the_events_there_are, filters_apply_from_the_request_that_sets_them,
         no_request_stops_the_server, moments_before_1970_are_kept_so_that_the_peer_can_read_them,
         hostile_bodies_leave_nothing_behind, bodies_beyond_the_limit_are_refused_before_they_come,
         exports_come_back_exactly, the_host_is_checked_on_both_loopbacks, no_spelling_of_a_path_gets_past_the_key,
         heartbeats_go_on_beside_slow_readers, large_answers_and_bodies_take_bounded_memory, answers_have_one_order,
-        many_clients_are_all_answered,
+        many_clients_are_all_answered, half_open_connections_keep_nobody_out, a_lasting_lock_is_told_at_the_deadline,
     ]))
