@@ -43,9 +43,10 @@ enum {
     ROOM_MS = 500,         // longest wait of a group for a checkpoint
     RESTART_LIMIT_SHARE = 4, // the log is made to start over from this part of its limit on
     RESTART_FRAMES_MAX =
-        128,       // … and earlier when no more than these are left to be moved in the writer's turn
-    RETRY_MS = 20, // between two attempts of a checkpoint that waits for others
-    TURN_MS = 20,  // least patience for the group that the writer is at
+        128,          // … and earlier when no more than these are left to be moved in the writer's turn
+    RETRY_MS = 20,    // between two attempts of a checkpoint that waits for others
+    RESCUE_MS = 5000, // longest wait for readers when the log has lost its name
+    TURN_MS = 20,     // least patience for the group that the writer is at
 };
 
 static uint64_t bytes_of(const weir_store *store, int64_t frames)
@@ -399,6 +400,70 @@ static bool is_nearly_done(weir_store *store)
            index.mx_frame - index.n_backfill <= RESTART_FRAMES_MAX;
 }
 
+// ----------------------------------------------------------------------------- a log that has lost its name
+
+static int look_at_log(const weir_store *store, bool *removed, weir_error *err)
+{
+    struct stat now;
+    *removed = false;
+    if (store->wal_inode == 0)
+        return WEIR_OK;
+    if (stat(store->wal_path, &now) != 0) {
+        if (errno != ENOENT)
+            return WEIR_OK; // a look that fails says nothing
+        *removed = true;
+        return weir__error_set(
+            err, WEIR_IO,
+            "%s was removed while the store uses it; find out what removes files beside the "
+            "database. What it held is moved into the database now",
+            store->wal_path);
+    }
+    if (now.st_ino == store->wal_inode && now.st_dev == store->wal_device)
+        return WEIR_OK;
+    return weir__error_set(
+        err, WEIR_IO,
+        "%s was replaced while the store uses it; keep the files as they are until you know by "
+        "whom, and verify the database",
+        store->wal_path);
+}
+
+// SQLite still has the file open, but it goes when the store is closed. Everything in it is moved, with the write
+// lock, before that. Nobody can have begun another log: then its name would be there again.
+static void rescue_log(weir_store *store)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    weir_error err = WEIR_ERROR_INIT;
+    weir_checkpoint_report report;
+    report_begin(&report, WEIR_CHECKPOINT_FULL);
+    pthread_mutex_lock(&store->queue.lock);
+    weir__turn_take(store, WEIR__FOREVER);
+    pthread_mutex_unlock(&store->queue.lock);
+    checkpointer->busy_until_ns = weir__clock_now_ns(store->clock) + RESCUE_MS * WEIR__NS_PER_MS;
+    if (checkpoint_call(store, WEIR_CHECKPOINT_FULL, false, &report, &err) != WEIR_OK)
+        weir__log(WEIR__LOG_ERROR, "%s", err.text);
+    weir__turn_return(store);
+    note_report(store, &report);
+}
+
+// With checkpointer.lock. Whoever removes or replaces the log takes every later commit with it at the next crash, and
+// lets other processes see a database without those before: nothing more is acknowledged.
+static int watch_log(weir_store *store, weir_error *err)
+{
+    weir__checkpointer *checkpointer = &store->checkpointer;
+    weir_error why = WEIR_ERROR_INIT;
+    bool removed = false;
+    if (checkpointer->log_lost || look_at_log(store, &removed, &why) == WEIR_OK)
+        return WEIR_OK;
+    checkpointer->log_lost = true;
+    weir__log(WEIR__LOG_ERROR, "%s", why.text);
+    weir__writer_fence_in_turn(store, &why);
+    if (removed)
+        rescue_log(store);
+    return check_fence(store, err);
+}
+
+// -------------------------------------------------------------------------------------------------- a run
+
 static int run(weir_store *store, const attempt *how, weir_checkpoint_report *report, weir_error *err)
 {
     weir__checkpointer *checkpointer = &store->checkpointer;
@@ -407,7 +472,9 @@ static int run(weir_store *store, const attempt *how, weir_checkpoint_report *re
     report_begin(report, how->mode);
     checkpointer->busy_until_ns = 0;
     checkpointer->not_pinned = false;
-    int code = check_fence(store, err);
+    int code = watch_log(store, err);
+    if (code == WEIR_OK)
+        code = check_fence(store, err);
     if (code != WEIR_OK)
         return code;
     if (how->mode == WEIR_CHECKPOINT_PASSIVE || !is_nearly_done(store))
@@ -533,6 +600,13 @@ static bool is_idle(weir_store *store, weir_wal_index *last)
     return same && wal_file_bytes(store) > 0;
 }
 
+static void watch(weir_store *store)
+{
+    pthread_mutex_lock(&store->checkpointer.lock);
+    watch_log(store, NULL);
+    pthread_mutex_unlock(&store->checkpointer.lock);
+}
+
 static void *checkpoint_main(void *arg)
 {
     weir_store *store = arg;
@@ -550,6 +624,7 @@ static void *checkpoint_main(void *arg)
         const bool wanted = checkpointer->wanted;
         checkpointer->wanted = false;
         pthread_mutex_unlock(&checkpointer->wake_lock);
+        watch(store);
         if (wanted)
             checkpoint_now(store);
         else if (is_idle(store, &last))

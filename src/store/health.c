@@ -50,8 +50,11 @@ static void check_fence(checkup *c)
     pthread_mutex_unlock(&c->store->queue.lock);
     if (fence.code)
         seen(add(c, WEIR_SEVERITY_ERROR, "fenced",
-                 "The disk could not be made to keep what was written; a second try would tell nothing.",
-                 "Look at the disk and the kernel's log, then close the store and open it again: it recovers "
+                 "The disk could not be made to keep what was written, or the log has lost its name; a "
+                 "second try "
+                 "would tell nothing.",
+                 "Look at the disk, the kernel's log and who touches these files, then close the store and "
+                 "open it again: it recovers "
                  "from the log."),
              "%.250s", fence.text);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store/open.h"
 
@@ -218,6 +219,84 @@ static void a_held_write_lock_and_a_long_queue(void **state)
     scratch_fini(&place);
 }
 
+// ------------------------------------------------------------------------- the log is taken from under it
+
+static bool is_fenced(void *arg)
+{
+    weir_finding finding;
+    return find(arg, "fenced", &finding);
+}
+
+static weir_store *open_with_rows(const scratch *place, uint32_t idle_ms)
+{
+    const weir_config config = {.checkpoint_idle_ms = idle_ms, .checkpoint_frames = 1000000};
+    weir_store *const store = must_open(place->database, &config);
+    must_run_sql(store, "CREATE TABLE t(a)");
+    for (int i = 0; i < 10; i++)
+        must_run_sql(store, "INSERT INTO t VALUES(1)");
+    return store;
+}
+
+static void a_log_that_is_removed_is_saved_and_fences(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_store *const store = open_with_rows(&place, 3600 * 1000);
+    assert_int_equal(unlink(place.wal), 0);
+    must_run_sql(store, "INSERT INTO t VALUES(2)"); // nobody has looked yet
+    weir_error err = WEIR_ERROR_INIT;
+    expect_code(weir_checkpoint(store, WEIR_CHECKPOINT_PASSIVE, 0, NULL, &err), WEIR_FENCED, &err);
+    expect_contains(err.text, "-wal was removed");
+    expect_code(run_sql(store, "INSERT INTO t VALUES(3)", NULL, &err), WEIR_FENCED, &err);
+    expect_contains(must_find(store, "fenced", WEIR_SEVERITY_ERROR).seen, "-wal was removed");
+    assert_int_equal(must_read_int64(store, "SELECT count(*) FROM t"), 11);
+    must_close(store);
+    assert_int_equal(naive_int64(place.database, "SELECT count(*) FROM t"), 11);
+    must_be_intact(place.database);
+    scratch_fini(&place);
+}
+
+// Somebody else's log may describe pages that ours does not: nothing is moved.
+static void a_log_that_is_replaced_fences_and_nothing_is_moved(void **state)
+{
+    (void)state;
+    scratch place;
+    char away[128];
+    scratch_init(&place);
+    weir_store *const store = open_with_rows(&place, 3600 * 1000);
+    weir_stats before;
+    weir_stats after;
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir_stats_read(store, &before, &err), &err);
+    snprintf(away, sizeof away, "%s.away", place.wal);
+    assert_int_equal(rename(place.wal, away), 0);
+    FILE *const other = fopen(place.wal, "wx");
+    assert_non_null(other);
+    fclose(other);
+    expect_code(weir_checkpoint(store, WEIR_CHECKPOINT_TRUNCATE, 0, NULL, &err), WEIR_FENCED, &err);
+    expect_contains(err.text, "-wal was replaced");
+    expect_ok(weir_stats_read(store, &after, &err), &err);
+    assert_true(before.wal_frames > before.wal_moved);
+    assert_int_equal(after.wal_moved, before.wal_moved);
+    must_close(store);
+    assert_true(file_bytes(away) > 0);
+    scratch_fini(&place);
+}
+
+static void a_lost_log_is_noticed_by_itself(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_store *const store = open_with_rows(&place, 10);
+    assert_int_equal(unlink(place.wal), 0);
+    assert_true(await(is_fenced, store));
+    must_close(store);
+    assert_int_equal(naive_int64(place.database, "SELECT count(*) FROM t"), 10);
+    scratch_fini(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +307,9 @@ int main(void)
         cmocka_unit_test(a_policy_that_is_not_durable),
         cmocka_unit_test(the_wal_reset_bug_is_mentioned_where_it_is),
         cmocka_unit_test(a_held_write_lock_and_a_long_queue),
+        cmocka_unit_test(a_log_that_is_removed_is_saved_and_fences),
+        cmocka_unit_test(a_log_that_is_replaced_fences_and_nothing_is_moved),
+        cmocka_unit_test(a_lost_log_is_noticed_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -428,6 +428,16 @@ static int choose_journal(weir_store *store, weir_tx *conn, weir_error *err)
     return WEIR_OK;
 }
 
+// SQLite keeps it open for as long as the store lives.
+static void remember_log(weir_store *store)
+{
+    struct stat log;
+    if (!store->wal || stat(store->wal_path, &log) != 0)
+        return;
+    store->wal_device = log.st_dev;
+    store->wal_inode = log.st_ino;
+}
+
 static int open_writer(weir_store *store, weir_error *err)
 {
     weir__writer *writer = &store->writer;
@@ -444,6 +454,8 @@ static int open_writer(weir_store *store, weir_error *err)
         code = weir__conn_pragma_int64(writer->conn, "SELECT count(*) FROM sqlite_schema", NULL, err);
     if (code == WEIR_OK && store->wal)
         code = weir__vfs_wal_index(writer->conn->db, &store->wal_index, err);
+    if (code == WEIR_OK)
+        remember_log(store);
     return code;
 }
 

@@ -32,6 +32,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -239,6 +240,7 @@ typedef struct weir__checkpointer {
     weir_tx *pin;           // the reader that keeps the log from restarting
     uint64_t busy_until_ns; // how long SQLite may wait for locks in a checkpoint
     bool not_pinned;        // the pin could not be proved: nothing was moved
+    bool log_lost;          // the -wal has lost its name; what could be done has been done
     int logged;             // what our own checkpoints have failed with since the last that did not
 
     pthread_mutex_t wake_lock; // leaf lock: guards wake, stop and the report below
@@ -300,6 +302,8 @@ struct weir_store {
     uint64_t fork_generation;
     int64_t page_size;
     const volatile void *wal_index; // of the writer's connection; NULL when there is no log
+    dev_t wal_device;               // of the -wal that SQLite has open; its inode is 0 when there is none
+    ino_t wal_inode;
 
     weir__queue queue;
     weir__writer writer;

@@ -27,7 +27,7 @@
 // again without it, FAULTS_MAX times.
 //
 // A commit whose sync failed may or may not be on the disk, and a second sync would tell nothing: the store
-// is fenced.
+// is fenced. So it is when somebody removes or replaces the log (checkpoint.c).
 #include "store/store.h"
 
 #include <errno.h>
@@ -248,17 +248,17 @@ void weir__writer_fence(weir_store *store, const weir_error *why)
     move(store, WEIR__WRITER_FENCED);
     sqlite3_db_config(writer->conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     weir_error unknown = WEIR_ERROR_INIT;
-    weir__error_set(&unknown, WEIR_UNKNOWN,
-                    "%s: a sync failed, so whether this write is on the disk is known only after the store "
-                    "has been opened "
-                    "again: %s",
-                    store->path, why->text);
+    weir__error_set(
+        &unknown, WEIR_UNKNOWN,
+        "%s: whether this write is on the disk is known only after the store has been opened again: "
+        "%s",
+        store->path, why->text);
     weir__job_list queued;
     weir__jobs_init(&queued);
     pthread_mutex_lock(&queue->lock);
     weir__error_set(&queue->fence, WEIR_FENCED,
-                    "%s: nothing can be written since a sync failed; close the store and open it again: %s",
-                    store->path, why->text);
+                    "%s: nothing can be written any more; close the store and open it again: %s", store->path,
+                    why->text);
     weir__error_copy(&queue->commit_error, &queue->fence);
     queue->commit_error_count++;
     weir__jobs_append(&queued, &queue->jobs);
