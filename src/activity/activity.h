@@ -53,7 +53,8 @@ struct weir_activity {
 };
 
 // The ids that clients may choose end here: above it there are enough left for those that SQLite chooses. Somebody
-// else may have chosen higher ones; from the second bound on none is chosen any more, for SQLite would then call the disk full.
+// else may have chosen higher ones: beyond the second bound no id is chosen, because SQLite would soon call the disk
+// full.
 #define WEIR__ACTIVITY_ID_MAX (INT64_C(1) << 62)
 #define WEIR__ACTIVITY_ID_LAST (INT64_MAX - (INT64_C(1) << 40))
 

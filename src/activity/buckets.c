@@ -129,46 +129,74 @@ int weir__activity_bucket_insert(weir_activity *activity, weir_tx *tx, const wei
     "(SELECT max(CASE typeof(endtime) WHEN 'integer' THEN endtime END) FROM events "          \
     "WHERE bucketrow = b.id) FROM buckets AS b "
 
-static bool read_name(weir_stmt *stmt, int column, const char **name)
+// The text of a column; NULL when it holds none.
+static int read_text(weir_stmt *stmt, int column, const char **text, size_t *size, weir_error *err)
 {
-    *name = weir_column_text(stmt, column);
-    const size_t size = weir_column_size(stmt, column);
-    return *name != NULL && strlen(*name) == size && weir__utf8_is_valid(*name, size);
+    *text = weir_column_text(stmt, column);
+    *size = weir_column_size(stmt, column);
+    return *text == NULL && weir_column_type(stmt, column) != WEIR_TYPE_NULL ? weir__activity_no_memory(err)
+                                                                             : WEIR_OK;
 }
 
-static void read_created(weir_stmt *stmt, weir_bucket *bucket)
+static int read_names(weir_stmt *stmt, weir_bucket *bucket, bool *readable, weir_error *err)
 {
-    const char *const text = weir_column_text(stmt, 5);
-    bucket->has_created = text != NULL && weir__date_parse_column(text, weir_column_size(stmt, 5),
-                                                                  &bucket->created_ns) == WEIR__DATE_OK;
+    const char **const names[] = {&bucket->id, &bucket->type, &bucket->client, &bucket->hostname};
+    int rc = WEIR_OK;
+    *readable = true;
+    for (int i = 0; rc == WEIR_OK && i < 4; i++) {
+        size_t size = 0;
+        rc = read_text(stmt, i + 1, names[i], &size, err);
+        *readable = *readable && *names[i] != NULL && strlen(*names[i]) == size &&
+                    weir__utf8_is_valid(*names[i], size);
+    }
+    return rc;
 }
 
-static void read_data(weir_stmt *stmt, weir__text *scratch, weir_bucket *bucket)
+static int read_created(weir_stmt *stmt, weir_bucket *bucket, weir_error *err)
 {
-    const char *const text = weir_column_text(stmt, 6);
+    const char *text = NULL;
+    size_t size = 0;
+    const int rc = read_text(stmt, 5, &text, &size, err);
+    bucket->has_created =
+        text != NULL && weir__date_parse_column(text, size, &bucket->created_ns) == WEIR__DATE_OK;
+    return rc;
+}
+
+static int read_data(weir_stmt *stmt, weir__text *scratch, weir_bucket *bucket, weir_error *err)
+{
+    weir_error why = WEIR_ERROR_INIT;
+    const char *text = NULL;
+    size_t size = 0;
     bucket->data = "{}";
     bucket->data_size = 2;
     weir__text_clear(scratch);
-    if (text != NULL &&
-        weir__json_canonical(text, weir_column_size(stmt, 6), WEIR__JSON_OBJECT, scratch, NULL) == WEIR_OK) {
+    int rc = read_text(stmt, 6, &text, &size, err);
+    if (rc != WEIR_OK || text == NULL)
+        return rc;
+    rc = weir__json_canonical(text, size, WEIR__JSON_OBJECT, scratch, &why);
+    if (rc == WEIR_NOMEM)
+        return weir__activity_no_memory(err);
+    if (rc == WEIR_OK) {
         bucket->data = weir__text_string(scratch);
         bucket->data_size = scratch->size;
     }
+    return WEIR_OK;
 }
 
-static bool read_bucket(weir_stmt *stmt, weir__text *scratch, weir_bucket *bucket)
+static int read_bucket(weir_stmt *stmt, weir__text *scratch, weir_bucket *bucket, bool *readable,
+                       weir_error *err)
 {
     *bucket = (weir_bucket){0};
-    if (!read_name(stmt, 1, &bucket->id) || !read_name(stmt, 2, &bucket->type) ||
-        !read_name(stmt, 3, &bucket->client) || !read_name(stmt, 4, &bucket->hostname))
-        return false;
-    read_created(stmt, bucket);
-    read_data(stmt, scratch, bucket);
+    int rc = read_names(stmt, bucket, readable, err);
+    if (rc == WEIR_OK)
+        rc = read_created(stmt, bucket, err);
+    if (rc == WEIR_OK)
+        rc = read_data(stmt, scratch, bucket, err);
     bucket->has_start = weir_column_type(stmt, 7) == WEIR_TYPE_INTEGER;
     bucket->start_ns = weir_column_int64(stmt, 7);
     bucket->has_end = weir_column_type(stmt, 8) == WEIR_TYPE_INTEGER;
     bucket->end_ns = weir_column_int64(stmt, 8);
-    return true;
+    return rc;
 }
 
 // Gives all rows of a statement; *count says how many there were, readable or not.
@@ -181,10 +209,12 @@ static int read_rows(weir_activity *activity, weir_tx *tx, weir_stmt *stmt, weir
     while (rc == WEIR_OK && (rc = weir_step(stmt, &has, err)) == WEIR_OK && has) {
         const int64_t row = weir_column_int64(stmt, 0);
         weir_bucket bucket;
+        bool readable = false;
         ++*count;
-        if (read_bucket(stmt, &scratch, &bucket))
+        rc = read_bucket(stmt, &scratch, &bucket, &readable, err);
+        if (rc == WEIR_OK && readable)
             rc = each(context, tx, &bucket, row, err);
-        else
+        else if (rc == WEIR_OK)
             weir__activity_skip(activity, "buckets", row);
     }
     weir_reset(stmt);

@@ -25,9 +25,11 @@ typedef struct beat {
     weir_event event;      // data in `bytes`
     const char *bucket_id; // in `bytes`
 
+    bool wants_copy; // of the result
+
     // Of the last run.
     weir_event result;
-    char *result_data; // where it is not the beat's own
+    weir_event *copy; // of it, where it is wanted or its data are not the beat's own
     weir_error *refusal;
 
     size_t size; // of the block
@@ -117,24 +119,22 @@ static int insert(weir_activity *activity, weir_tx *tx, weir__activity_bucket *b
 
 static void forget_result(beat *b)
 {
-    free(b->result_data);
+    free(b->copy);
     free(b->refusal);
-    b->result_data = NULL;
+    b->copy = NULL;
     b->refusal = NULL;
 }
 
-// Sets the result, whose data may live no longer than this run.
+// Sets the result, whose data may live no longer than this run. In the job, so that lack of memory undoes it.
 static int set_result(beat *b, const weir_event *event, weir_error *err)
 {
     b->result = *event;
-    if (event->data == b->event.data)
+    if (!b->wants_copy && event->data == b->event.data)
         return WEIR_OK;
-    b->result_data = malloc(event->data_size + 1);
-    if (b->result_data == NULL)
+    b->copy = weir__activity_event_copy(event);
+    if (b->copy == NULL)
         return weir__activity_no_memory(err);
-    memcpy(b->result_data, event->data, event->data_size);
-    b->result_data[event->data_size] = '\0';
-    b->result.data = b->result_data;
+    b->result = *b->copy;
     return WEIR_OK;
 }
 
@@ -298,24 +298,28 @@ int weir_activity_heartbeat_submit(weir_activity *activity, const char *bucket_i
 // Of a beat that is acknowledged as applied: the job lives on, and may run again, so its result is taken while
 // the store tells it.
 typedef struct waiter {
+    beat *b; // lives until it has been told
     pthread_mutex_t lock;
     pthread_cond_t told;
     bool is_told;       // lock
-    bool wants_event;   // set before
     weir_error why;     // lock
     weir_event *result; // lock
 } waiter;
+
+static weir_event *take_copy(beat *b)
+{
+    weir_event *const copy = b->copy;
+    b->copy = NULL;
+    return copy;
+}
 
 static void take(void *context, const weir_error *why, const weir_event *event)
 {
     waiter *const w = context;
     pthread_mutex_lock(&w->lock);
     w->why = *why;
-    if (event != NULL && w->wants_event) {
-        w->result = weir__activity_event_copy(event);
-        if (w->result == NULL)
-            weir__activity_no_memory(&w->why);
-    }
+    if (event != NULL && w->b->wants_copy)
+        w->result = take_copy(w->b);
     w->is_told = true;
     pthread_cond_signal(&w->told);
     pthread_mutex_unlock(&w->lock);
@@ -323,7 +327,7 @@ static void take(void *context, const weir_error *why, const weir_event *event)
 
 static int beat_applied(beat *b, weir_event **result, weir_error *err)
 {
-    waiter w = {.wants_event = result != NULL};
+    waiter w = {.b = b};
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.told, NULL);
     int rc = submit(b, false, take, &w, err);
@@ -351,11 +355,8 @@ static int beat_committed(beat *b, weir_event **result, weir_error *err)
         weir__error_copy(err, b->refusal);
         rc = b->refusal->code;
     }
-    if (rc == WEIR_OK && result != NULL) {
-        *result = weir__activity_event_copy(&b->result);
-        if (*result == NULL)
-            rc = weir__activity_no_memory(err);
-    }
+    if (rc == WEIR_OK && result != NULL)
+        *result = take_copy(b);
     release(b);
     return rc;
 }
@@ -369,5 +370,6 @@ int weir_activity_heartbeat(weir_activity *activity, const char *bucket_id, cons
     const int rc = make_beat(activity, bucket_id, event, pulsetime_s, &b, err);
     if (rc != WEIR_OK)
         return rc;
+    b->wants_copy = result != NULL;
     return activity->ack == WEIR_ACK_APPLIED ? beat_applied(b, result, err) : beat_committed(b, result, err);
 }
