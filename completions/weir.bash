@@ -21,6 +21,7 @@ _weir_value_of() {
 
 _weir_complete_value() {
     case $1 in
+    LEVEL) mapfile -t COMPREPLY < <(compgen -W 'durable committed applied' -- "$2") ;;
     DIR) mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
     FILE | PATH | DATABASE) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
     WHEN) mapfile -t COMPREPLY < <(compgen -W 'auto always never' -- "$2") ;;

@@ -22,10 +22,26 @@
 enum { quote_size = 128, help_column = 26, help_column_commands = 16, names_max = 32 };
 
 static const weir__command *const commands[] = {
-    &weir__command_run,          &weir__command_runs_list,    &weir__command_runs_show,
-    &weir__command_runs_logs,    &weir__command_runs_cancel,  &weir__command_runs_delete,
-    &weir__command_runs_cleanup, &weir__command_runs_repair,  &weir__command_serve,
-    &weir__command_stats,        &weir__command_bench_commit, &weir__command_bench_heartbeat,
+    &weir__command_run,
+    &weir__command_runs_list,
+    &weir__command_runs_show,
+    &weir__command_runs_logs,
+    &weir__command_runs_cancel,
+    &weir__command_runs_delete,
+    &weir__command_runs_cleanup,
+    &weir__command_runs_repair,
+    &weir__command_activity_buckets,
+    &weir__command_activity_events,
+    &weir__command_activity_create,
+    &weir__command_activity_heartbeat,
+    &weir__command_activity_insert,
+    &weir__command_activity_delete,
+    &weir__command_activity_export,
+    &weir__command_activity_import,
+    &weir__command_serve,
+    &weir__command_stats,
+    &weir__command_bench_commit,
+    &weir__command_bench_heartbeat,
     &weir__command_version,
 };
 enum { commands_count = sizeof commands / sizeof commands[0] };
@@ -37,6 +53,7 @@ typedef struct group {
 
 static const group groups[] = {
     {"runs", "look at recorded runs, follow, cancel and clean them up"},
+    {"activity", "look into an ActivityWatch database, add to it, take it with you"},
     {"bench", "measure this machine's disk"},
 };
 enum { groups_count = sizeof groups / sizeof groups[0] };
@@ -215,6 +232,7 @@ static void help_weir(weir__screen *out)
                "weir runs list                   what ran, and how it ended\n"
                "weir runs logs -f 3f2a           follow a run that another process started\n"
                "weir serve                       the same over HTTP, on 127.0.0.1:9347\n"
+               "weir activity buckets            what ActivityWatch recorded\n"
                "weir stats app.db                look at any WAL database without changing it",
                2);
 }

@@ -11,7 +11,9 @@ from weir import ROOT, Place, differences, environment, run_tests
 from tap import Tap
 
 COMMANDS = ["run", "runs list", "runs show", "runs logs", "runs cancel", "runs delete", "runs cleanup", "runs repair",
-            "serve", "stats", "bench commit", "bench heartbeat", "version"]
+            "activity buckets", "activity events", "activity create", "activity heartbeat", "activity insert",
+            "activity delete", "activity export", "activity import", "serve", "stats", "bench commit",
+            "bench heartbeat", "version"]
 
 # (arguments, stderr); all of them exit with 2 and print nothing to stdout.
 WRONG = [
@@ -57,6 +59,31 @@ WRONG = [
     (["serve", "--durability", "interval:0"],
      "weir: --durability takes full, interval:MS (1 to 60000), normal or off, not \"interval:0\"\n"
      "Try \"weir serve --help\".\n"),
+    (["activity", "evnets"],
+     "weir: unknown command \"activity evnets\"; did you mean \"activity events\"?\nTry \"weir activity --help\".\n"),
+    (["activity", "events"], "weir: BUCKET is missing\nTry \"weir activity events --help\".\n"),
+    (["activity", "events", "b", "--start", "soon"],
+     "weir: --start takes a time such as TIMEZ, \"2026-01-31 12:00\", today or -2h, not \"soon\"\n"
+     "Try \"weir activity events --help\".\n"),
+    (["activity", "heartbeat", "b", "[]"],
+     "weir: DATA must be a JSON object such as '{\"app\":\"vim\"}': an object was expected, not an array\nTry \"weir activity heartbeat --help\".\n"),
+    (["activity", "delete", "b"],
+     "weir: without an EVENT this deletes the whole bucket with all its events; --force does so\n"
+     "Try \"weir activity delete --help\".\n"),
+    (["activity", "delete", "b", "-1"],
+     "weir: unknown option \"-1\"\nTry \"weir activity delete --help\".\n"),
+    (["activity", "delete", "b", "x"],
+     "weir: EVENT is the number of an event, as weir activity events shows it\nTry \"weir activity delete --help\".\n"),
+    (["activity", "buckets", "--db", "a", "--url", "http://127.0.0.1"],
+     "weir: --db and --url cannot both be given\nTry \"weir activity buckets --help\".\n"),
+    (["activity", "buckets", "--api-key-file", "k"],
+     "weir: --api-key-file is for --url\nTry \"weir activity buckets --help\".\n"),
+    (["activity", "buckets", "--url", "ftp://host"],
+     "weir: a URL of a server is such as http://127.0.0.1:5600, not \"ftp://host\"\n"
+     "Try \"weir activity buckets --help\".\n"),
+    (["activity", "buckets", "--url", "http://me:secret@host"],
+     "weir: a URL with a name or password in it is not used; a key comes from --api-key-file\n"
+     "Try \"weir activity buckets --help\".\n"),
     (["serve", "--activity", ""], "weir: --activity must not be empty\nTry \"weir serve --help\".\n"),
     (["serve", "--ack", "aplied"],
      "weir: --ack takes one of durable, committed, applied, not \"aplied\"; did you mean applied?\n"
