@@ -253,6 +253,19 @@ static void what_is_wrong_and_where(void **state)
     }
 }
 
+static void every_control_character_is_refused(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 0x80; c++) {
+        const char json[] = {'"', (char)c, 'x', '"'};
+        const bool is_plain = c >= 0x20 && c != '"' && c != '\\';
+        weir__text text = {0};
+        if ((trace_memory(json, sizeof json, &text) == WEIR_OK) != is_plain)
+            fail_msg("the character 0x%02X: %s", (unsigned)c, text.data);
+        weir__text_free(&text);
+    }
+}
+
 // Half of a pair is counted where the caller wants to go on.
 static void halves_may_be_taken(void **state)
 {
@@ -428,6 +441,7 @@ int main(void)
         cmocka_unit_test(what_is_cut_off_is_invalid),
         cmocka_unit_test(a_value_may_be_longer_than_the_window),
         cmocka_unit_test(what_is_wrong_and_where),
+        cmocka_unit_test(every_control_character_is_refused),
         cmocka_unit_test(halves_may_be_taken),
         cmocka_unit_test(a_nul_ends_nothing),
         cmocka_unit_test(depth_is_bounded),
