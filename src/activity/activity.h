@@ -10,6 +10,7 @@
 //   settings.c                key_value
 //   event_json.c, bucket_json.c         one event or bucket as JSON
 //   insert_json.c, import.c, export.c   lists of them, streamed
+//   input.c, plan.c, known.c            what an import stands on
 //
 // Threads. Reads run on the caller's thread, on a snapshot, and use nothing of the handle but `store`,
 // `path` and the counters. Jobs run one at a time, on the writer's thread or on one that waits in

@@ -4,10 +4,8 @@
 // import of one.
 //
 // First everything is read and checked (plan.h), then one job goes through the lists of events again and
-// writes. Of an event of a bucket that was there before, and of every event of this import, the database is
-// asked whether the bucket has it: the index leads to the rows of the same moment and end, whose data are
-// compared. So it is found out once more for what the import itself has just inserted, and an import that is
-// repeated inserts nothing.
+// writes. Before each event the database is asked whether the bucket has it (known.h). That holds for what the
+// import itself has just inserted, too, and an import that is repeated inserts nothing.
 //
 // The writer is occupied for the whole of it: other writes wait, reads do not.
 #include <inttypes.h>
@@ -15,6 +13,7 @@
 
 #include "activity/input.h"
 #include "activity/json.h"
+#include "activity/known.h"
 #include "activity/plan.h"
 
 enum { TICK_EVENTS = 1024 };
@@ -29,7 +28,7 @@ typedef struct import {
     void *context;
     weir_activity_import_report report;
     uint64_t seen; // events, for progress
-    weir__text other;
+    weir__known known;
 } import;
 
 static int tick(import *work, const char *phase, uint64_t position, weir_error *err)
@@ -93,44 +92,6 @@ static int read_document(weir__plan *plan, weir__json_reader *reader, weir_error
 
 // ------------------------------------------------------------------------------------------------- the job
 
-static int is_same(import *work, weir_stmt *row, const weir_event *event, bool *same, weir_error *err)
-{
-    const char *const data = weir_column_text(row, 0);
-    const size_t size = weir_column_size(row, 0);
-    *same = data != NULL && size == event->data_size && memcmp(data, event->data, size) == 0;
-    if (*same || data == NULL || weir__json_is_canonical(data, size))
-        return WEIR_OK;
-    weir__text_clear(&work->other);
-    const int rc = weir__json_canonical(data, size, WEIR__JSON_OBJECT, &work->other, NULL);
-    if (rc == WEIR_NOMEM)
-        return weir__activity_no_memory(err);
-    *same = rc == WEIR_OK && work->other.size == event->data_size &&
-            memcmp(work->other.data, event->data, event->data_size) == 0;
-    return WEIR_OK;
-}
-
-static int find(import *work, weir_tx *tx, int64_t bucketrow, const weir_event *event, bool *known,
-                weir_error *err)
-{
-    *known = false;
-    weir_stmt *stmt = NULL;
-    bool row = false;
-    int rc = weir_prepare(tx, "SELECT data FROM events WHERE bucketrow=$1 AND starttime=$2 AND endtime=$3",
-                          &stmt, err);
-    if (rc != WEIR_OK)
-        return rc;
-    weir_bind_int64(stmt, 1, bucketrow);
-    weir_bind_int64(stmt, 2, event->start_ns);
-    weir_bind_int64(stmt, 3, event->start_ns + event->duration_ns);
-    while (!*known && (rc = weir_step(stmt, &row, err)) == WEIR_OK && row) {
-        rc = is_same(work, stmt, event, known, err);
-        if (rc != WEIR_OK)
-            break;
-    }
-    weir_reset(stmt);
-    return rc;
-}
-
 static int import_event(import *work, weir_activity *activity, weir_tx *tx, const char *bucket_id,
                         int64_t bucketrow, weir_event *event, weir_error *err)
 {
@@ -144,13 +105,14 @@ static int import_event(import *work, weir_activity *activity, weir_tx *tx, cons
         return WEIR_OK;
     }
     if (!work->is_creation)
-        rc = find(work, tx, bucketrow, event, &known, err);
+        rc = weir__known_find(&work->known, tx, bucketrow, event, &known, err);
     if (known)
         work->report.events_known++;
     if (rc != WEIR_OK || known)
         return rc;
     work->report.events_inserted++;
-    return weir__activity_event_insert(activity, tx, bucketrow, event, &id, err);
+    rc = weir__activity_event_insert(activity, tx, bucketrow, event, &id, err);
+    return rc == WEIR_OK ? weir__known_add(&work->known, id, err) : rc;
 }
 
 static int import_events(import *work, weir_activity *activity, weir_tx *tx, const weir__plan_bucket *planned,
@@ -196,6 +158,7 @@ static int import_job(weir_activity *activity, weir_tx *tx, void *arg, weir_erro
     import *const work = arg;
     work->report = (weir_activity_import_report){0};
     work->seen = 0;
+    weir__known_begin(&work->known);
     int rc = WEIR_OK;
     for (size_t i = 0; rc == WEIR_OK && i < work->plan.count; i++)
         rc = import_bucket(work, activity, tx, i, err);
@@ -215,7 +178,7 @@ static void end(import *work)
 {
     weir__input_events_fini(&work->events);
     weir__plan_free(&work->plan);
-    weir__text_free(&work->other);
+    weir__known_end(&work->known);
 }
 
 int weir_activity_import(weir_activity *activity, const weir_activity_input *input,

@@ -185,6 +185,28 @@ static void what_is_the_same_event(void **state)
         (weir_activity_import_report){.buckets_merged = 1, .events_inserted = 2, .events_known = 2});
 }
 
+// Many events of one moment are found again, too, in about the time that as many others take.
+static void crowds_are_known(void **state)
+{
+    desk *const d = *state;
+    enum { CROWD = 30000 };
+    weir__text json = {0};
+    weir__text_add(&json,
+                   "{\"buckets\":{\"b\":{\"type\":\"t\",\"client\":\"c\",\"hostname\":\"h\",\"events\":[");
+    for (int i = 0; i < CROWD; i++) // each twice
+        weir__text_printf(&json, "%s" EVENT(NOON, "1", "{\"number of an event\":%d}"), i > 0 ? "," : "",
+                          i / 2);
+    weir__text_add(&json, "," EVENT(NOON, "2", "{\"number of an event\":1}") "]}}}");
+    expect_report(flow_import(d, weir__text_string(&json), WEIR_OK),
+                  (weir_activity_import_report){
+                      .buckets_created = 1, .events_inserted = CROWD / 2 + 1, .events_known = CROWD / 2});
+    must_run_sql(weir_activity_store(d->activity),
+                 "UPDATE events SET data = replace(data, ':', ' : ') WHERE id > 7");
+    expect_report(flow_import(d, weir__text_string(&json), WEIR_OK),
+                  (weir_activity_import_report){.buckets_merged = 1, .events_known = CROWD + 1});
+    weir__text_free(&json);
+}
+
 static void elements_that_are_no_events_are_left_out(void **state)
 {
     desk *const d = *state;
@@ -514,6 +536,7 @@ int main(void)
         TEST(the_id_of_a_bucket),
         TEST(a_bucket_that_exists_keeps_what_it_is),
         TEST(what_is_the_same_event),
+        TEST(crowds_are_known),
         TEST(elements_that_are_no_events_are_left_out),
         TEST(bad_imports_write_nothing),
         TEST(every_truncation_ends),
