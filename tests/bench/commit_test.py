@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from tap import Tap
 
-from briefly import WEIR, bench, complaints, is_number, left_behind, stopped
+from briefly import WEIR, bench, complaints, is_number, left_behind, measured, stopped
 
 ROWS = ["rollback_full", "wal_full", "wal_normal", "wal_full_64", "bulk_1000",
         "weir_blocking_1", "weir_blocking_64", "weir_blocking_500", "weir_inflight_8x64"]
@@ -49,17 +49,17 @@ def row_problems(row):
 
 def shape(place):
     """All rows once, as JSON."""
-    done = bench("commit", place, *SHORT, "--json")
-    problems = complaints(done)
+    report, problems = measured("commit", place, "tx_per_s")
     if problems:
         return problems
-    report = json.loads(done.stdout)
     names = [row["name"] for row in report["rows"]]
     if names != ROWS:
         problems.append(f"rows {names}, not {ROWS}")
     problems += [problem for row in report["rows"] for problem in row_problems(row)]
     if set(report["ratios"]) != set(RATIOS):
         problems.append(f"ratios {sorted(report['ratios'])}, not {sorted(RATIOS)}")
+    if problems:
+        return problems + left_behind(place)
     figures = {row["name"]: row["tx_per_s"] for row in report["rows"]}
     for name, (row, by) in RATIOS.items():
         wanted, got = figures[row] / figures[by], report["ratios"][name]

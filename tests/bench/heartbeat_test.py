@@ -6,7 +6,6 @@ The figures of a run as short as these say nothing, so none is judged. That ever
 should be, is checked by the benchmark itself.
 """
 
-import json
 import shutil
 import signal
 import sys
@@ -17,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from tap import Tap
 
-from briefly import WEIR, bench, complaints, is_number, left_behind, stopped
+from briefly import WEIR, bench, complaints, is_number, left_behind, measured, stopped
 
 ROWS = ["peer", "plain", "weir_inflight_8x64", "weir_http_16", "weir_day_idle", "weir_day_busy"]
 FIGURES = ["inflight_per_s", "day_p99_busy_vs_idle", "export_grown_mb", "inflight_vs_peer", "inflight_vs_plain"]
@@ -40,11 +39,9 @@ def row_problems(row):
 
 def shape(place):
     """All rows once, as JSON; over HTTP only where wrk is there."""
-    done = bench("heartbeat", place, *SHORT, "--json")
-    problems = complaints(done)
+    report, problems = measured("heartbeat", place, "per_s", "--events", "20000")
     if problems:
         return problems
-    report = json.loads(done.stdout)
     wrk = shutil.which("wrk") is not None
     rows = ROWS if wrk else [name for name in ROWS if name != "weir_http_16"]
     if [row["name"] for row in report["rows"]] != rows:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 ROOT = Path(os.environ.get("WEIR_SOURCE", Path(__file__).resolve().parents[2]))
 WEIR = os.environ.get("WEIR_BIN", str(ROOT / "build" / "weir"))
-DEADLINE_S = 60
+DEADLINE_S = 240
 
 DROPPED = ("COLUMNS", "NO_COLOR", "LC_ALL", "LC_CTYPE")
 OF_THE_TESTS = ("WEIR_SOURCE", "WEIR_BUILD", "WEIR_BIN")

@@ -25,7 +25,7 @@
 #include "support/peer.h"
 #include "weir/runs.h"
 
-enum { patience_ms = 60000 };
+enum { patience_ms = 240000 };
 
 typedef struct place {
     char directory[64];

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PATIENCE = 60.0  # seconds; nothing here takes long unless it hangs
+PATIENCE = 240.0  # seconds; nothing here takes long unless it hangs
 
 
 def wait_until(condition, what, seconds=PATIENCE):

@@ -17,7 +17,7 @@
 
 #include "weir/weir.h"
 
-enum { AWAIT_MS = 60000 }; // longest wait for a condition before a test gives up on it
+enum { AWAIT_MS = 120000 }; // longest wait for a condition before a test gives up on it
 
 // A fresh directory, and the names of a database in it.
 typedef struct scratch {
