@@ -45,10 +45,10 @@ static void check_cases(const date_case *cases, size_t count)
         const date_case *const c = &cases[i];
         int64_t ns = 1;
         weir__date_result result = weir__date_parse_strict(c->text, strlen(c->text), &ns);
-        check("strict", c->text, result, ns, c->strict, c->ns);
+        check("strict", c->text, (int)result, ns, c->strict, c->ns);
         ns = 1;
         result = weir__date_parse_lenient(c->text, strlen(c->text), &ns);
-        check("lenient", c->text, result, ns, c->lenient, c->ns);
+        check("lenient", c->text, (int)result, ns, c->lenient, c->ns);
     }
 }
 
@@ -240,7 +240,7 @@ static void columns_are_read(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         int64_t ns = 1;
         const weir__date_result result = weir__date_parse_column(cases[i].text, strlen(cases[i].text), &ns);
-        check("column", cases[i].text, result, ns, cases[i].result, then_ns);
+        check("column", cases[i].text, (int)result, ns, cases[i].result, then_ns);
     }
 }
 
