@@ -18,7 +18,7 @@ from tap import Tap, run
 
 ROOT = Path(os.environ.get("WEIR_SOURCE", Path(__file__).resolve().parents[2]))
 BUILD_TOOLS = ["cc", "c++", "python3", "meson", "ninja", "pkg-config"]
-TEST_TOOLS = ["clang", "clang-format", "clang-tidy", "cppcheck", "curl", "sqlite3", "strace"]
+TEST_TOOLS = ["clang", "clang-format", "clang-tidy", "cppcheck", "curl", "sqlite3", "wrk", "node", "npm", "strace"]
 APT = """#!/bin/sh
 echo "$*" >> {log}
 [ "$1" = update ] && {{ touch {lists}; exit 0; }}
