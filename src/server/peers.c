@@ -7,13 +7,12 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "server/server.h"
 
 struct weir__peer {
     weir__peer *next, *previous;      // peers' lock
     uint64_t deadline_ns;             // peers' lock; WEIR__FOREVER: none
-    uint64_t limit_ns;                // peers' lock; the deadline of a request without a body
     bool had_request;                 // peers' lock
+    bool receiving;                   // peers' lock; its request has begun and not yet come
     bool reaped;                      // peers' lock
     int fd;                           // immutable
     char address[WEIR__ADDRESS_SIZE]; // immutable
@@ -68,34 +67,32 @@ void weir__peer_request_begins(weir__peers *peers, weir__peer *peer, uint64_t no
     pthread_mutex_lock(&peers->lock);
     if (peer->had_request) // a fresh connection's clock runs since it was accepted
         peer->deadline_ns = weir__deadline_ns(now_ns, peers->request_ns);
-    peer->limit_ns = peer->deadline_ns;
     peer->had_request = true;
+    peer->receiving = true;
     pthread_mutex_unlock(&peers->lock);
 }
 
-static void set_deadline(weir__peers *peers, weir__peer *peer, uint64_t deadline_ns)
+static void set_deadline(weir__peers *peers, weir__peer *peer, bool receiving, uint64_t deadline_ns)
 {
     pthread_mutex_lock(&peers->lock);
     peer->deadline_ns = deadline_ns;
+    peer->receiving = receiving;
     pthread_mutex_unlock(&peers->lock);
 }
 
-void weir__peer_progress(weir__peers *peers, weir__peer *peer, uint64_t body_bytes)
+void weir__peer_progress(weir__peers *peers, weir__peer *peer, uint64_t now_ns)
 {
-    const uint64_t extra_ns = body_bytes / WEIR__SERVE_BODY_RATE_MIN * WEIR__NS_PER_S;
-    pthread_mutex_lock(&peers->lock);
-    peer->deadline_ns = weir__deadline_ns(peer->limit_ns, extra_ns);
-    pthread_mutex_unlock(&peers->lock);
+    set_deadline(peers, peer, true, weir__deadline_ns(now_ns, peers->request_ns));
 }
 
 void weir__peer_request_has_come(weir__peers *peers, weir__peer *peer)
 {
-    set_deadline(peers, peer, WEIR__FOREVER);
+    set_deadline(peers, peer, false, WEIR__FOREVER);
 }
 
 void weir__peer_answered(weir__peers *peers, weir__peer *peer, uint64_t now_ns)
 {
-    set_deadline(peers, peer, weir__deadline_ns(now_ns, peers->idle_ns));
+    set_deadline(peers, peer, false, weir__deadline_ns(now_ns, peers->idle_ns));
 }
 
 const char *weir__peer_address(const weir__peer *peer)
@@ -108,12 +105,19 @@ int weir__peer_fd(const weir__peer *peer)
     return peer->fd;
 }
 
+// In the middle of its request, which then cannot be answered.
+static bool has_hung_up(const weir__peer *peer)
+{
+    char byte;
+    return peer->receiving && recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 size_t weir__peers_reap(weir__peers *peers, uint64_t now_ns)
 {
     size_t ended = 0;
     pthread_mutex_lock(&peers->lock);
     for (weir__peer *peer = peers->first; peer != NULL; peer = peer->next) {
-        if (peer->reaped || peer->deadline_ns > now_ns)
+        if (peer->reaped || (peer->deadline_ns > now_ns && !has_hung_up(peer)))
             continue;
         peer->reaped = true;
         (void)shutdown(peer->fd, SHUT_RDWR);

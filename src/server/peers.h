@@ -4,8 +4,11 @@
 //
 // The HTTP library only knows silence: a client that sends a byte now and then is never silent. So every
 // connection has a moment by which its whole request must have come, which a body puts off as long as it comes
-// fast enough; weir__peers_reap() shuts down the
-// sockets of those past it, and the library then closes them as it does when a client hangs up.
+// fast enough; weir__peers_reap() shuts down the sockets of those past it, and the library then closes them as it
+// does when a client hangs up.
+//
+// Nor does the library notice a client that hangs up right behind a part of its request: it waits for an edge that
+// was there already when it read. weir__peers_reap() ends those, too.
 //
 // All functions may be called from any thread. A peer lives from weir__peers_add() to weir__peers_remove(),
 // both called by the library's event thread, before the descriptor is closed; so a descriptor in the list is
@@ -38,8 +41,8 @@ weir__peer *weir__peers_add(weir__peers *peers, int fd, const struct sockaddr *a
 void weir__peers_remove(weir__peers *peers, weir__peer *peer);
 
 void weir__peer_request_begins(weir__peers *peers, weir__peer *peer, uint64_t now_ns);
-// So much of its body has come: it gets a second more for each WEIR__SERVE_BODY_RATE_MIN bytes.
-void weir__peer_progress(weir__peers *peers, weir__peer *peer, uint64_t body_bytes);
+// A good piece of its body has come: the rest gets the time of a whole request again.
+void weir__peer_progress(weir__peers *peers, weir__peer *peer, uint64_t now_ns);
 void weir__peer_request_has_come(weir__peers *peers, weir__peer *peer); // no limit from here on
 void weir__peer_answered(weir__peers *peers, weir__peer *peer, uint64_t now_ns);
 

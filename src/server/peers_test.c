@@ -11,9 +11,7 @@
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "server/peers.h"
-#include "server/server.h"
 
 enum { REQUEST_NS = 100, IDLE_NS = 1000 };
 
@@ -85,12 +83,31 @@ static void a_body_that_comes_fast_enough_has_time(void **state)
     link_pair link;
     open_link(&link, 0);
     weir__peer_request_begins(&link.peers, link.peer, 0);
-    weir__peer_progress(&link.peers, link.peer, WEIR__SERVE_BODY_RATE_MIN - 1);
-    assert_int_equal(weir__peers_reap(&link.peers, 99), 0);
-    weir__peer_progress(&link.peers, link.peer, UINT64_C(10) * WEIR__SERVE_BODY_RATE_MIN);
-    assert_int_equal(weir__peers_reap(&link.peers, 10 * WEIR__NS_PER_S + 99), 0);
-    assert_int_equal(weir__peers_reap(&link.peers, 10 * WEIR__NS_PER_S + 100), 1);
+    weir__peer_progress(&link.peers, link.peer, 90);
+    assert_int_equal(weir__peers_reap(&link.peers, 189), 0);
+    weir__peer_progress(&link.peers, link.peer, 189);
+    assert_int_equal(weir__peers_reap(&link.peers, 288), 0);
+    assert_int_equal(weir__peers_reap(&link.peers, 289), 1);
     assert_true(is_shut(&link));
+    close_link(&link);
+}
+
+static void who_hangs_up_in_a_request_is_ended(void **state)
+{
+    (void)state;
+    link_pair link;
+    open_link(&link, 0);
+    assert_int_equal(send(link.ends[1], "x", 1, 0), 1);
+    assert_int_equal(shutdown(link.ends[1], SHUT_WR), 0);
+    assert_int_equal(weir__peers_reap(&link.peers, 1), 0); // no request yet: the library's own business
+    weir__peer_request_begins(&link.peers, link.peer, 1);
+    assert_int_equal(weir__peers_reap(&link.peers, 2), 0); // there is something to read
+    char byte;
+    assert_int_equal(recv(link.ends[0], &byte, 1, 0), 1);
+    weir__peer_request_has_come(&link.peers, link.peer);
+    assert_int_equal(weir__peers_reap(&link.peers, 3), 0); // it waits for its answer
+    weir__peer_progress(&link.peers, link.peer, 3);
+    assert_int_equal(weir__peers_reap(&link.peers, 4), 1);
     close_link(&link);
 }
 
@@ -119,6 +136,7 @@ int main(void)
         cmocka_unit_test(a_fresh_connection_has_one_request_time_in_all),
         cmocka_unit_test(work_has_no_limit_and_idling_has_its_own),
         cmocka_unit_test(a_body_that_comes_fast_enough_has_time),
+        cmocka_unit_test(who_hangs_up_in_a_request_is_ended),
         cmocka_unit_test(only_the_late_are_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

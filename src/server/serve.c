@@ -23,7 +23,6 @@
 enum {
     DRAIN_BYTES_MAX = 16 << 20,  // of a request that is refused, so that its client sees why
     BODY_MEMORY_BYTES = 1 << 20, // more of a body goes into a file
-    PROGRESS_BYTES = 64 << 10,   // for so much of a body its client gets more time
 };
 
 static weir__scratch_pool bodies = {.what = "large requests",
@@ -202,8 +201,8 @@ static enum MHD_Result receive(weir__exchange *exchange, const char *data, size_
     exchange->received_bytes += size;
     if (exchange->state == WEIR__EXCHANGE_DRAINING)
         return exchange->received_bytes > DRAIN_BYTES_MAX ? MHD_NO : MHD_YES;
-    if (before / PROGRESS_BYTES != exchange->received_bytes / PROGRESS_BYTES)
-        weir__peer_progress(&exchange->server->peers, exchange->peer, exchange->received_bytes);
+    if (before / WEIR__SERVE_PROGRESS_BYTES != exchange->received_bytes / WEIR__SERVE_PROGRESS_BYTES)
+        weir__peer_progress(&exchange->server->peers, exchange->peer, now_ns());
     keep(exchange, data, size);
     if (exchange->response != NULL ? exchange->received_bytes > DRAIN_BYTES_MAX
                                    : exchange->received_bytes > exchange->body_bytes_max) {

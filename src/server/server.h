@@ -29,7 +29,7 @@ enum {
     WEIR__SERVE_WORKERS = 4,
     WEIR__SERVE_QUEUE_MAX = 2048, // requests that may wait for a worker; more get 503
     WEIR__SERVE_ACTIVITY_BODY_BYTES_MAX = 1000 * 1000 * 1000,
-    WEIR__SERVE_BODY_RATE_MIN = 4 << 10, // bytes a second: a body that comes slower is late
+    WEIR__SERVE_PROGRESS_BYTES = 64 << 10, // of a body: for each the request timeout begins anew
 };
 // Bodies that are too large for memory, all together.
 #define WEIR__SERVE_BODIES_BYTES_MAX (UINT64_C(4) << 30)
