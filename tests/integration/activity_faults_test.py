@@ -608,7 +608,8 @@ if __name__ == "__main__":
     sys.exit(run_tests([
         what_was_acknowledged_survives_a_kill, a_stop_keeps_everything_and_leaves_no_log, others_can_write_and_are_seen,
         anothers_lock_delays_and_loses_nothing, an_id_of_another_bucket_is_refused,
-        a_heartbeat_never_meets_what_is_gone, metadata_are_those_of_the_events_there_are, filters_apply_from_the_request_that_sets_them,
+        a_heartbeat_never_meets_what_is_gone, metadata_are_those_of_the_events_there_are,
+        filters_apply_from_the_request_that_sets_them,
         no_request_stops_the_server, moments_before_1970_are_kept_so_that_the_peer_can_read_them,
         hostile_bodies_leave_nothing_behind, bodies_beyond_the_limit_are_refused_before_they_come,
         exports_come_back_exactly, the_host_is_checked_on_both_loopbacks, no_spelling_of_a_path_gets_past_the_key,
