@@ -39,6 +39,15 @@ def status_of(data):
     return int(data.split(b" ", 2)[1]) if data.startswith(b"HTTP/1.1 ") else None
 
 
+def raise_files(wanted):
+    """How many files this process may open; more than that is not asked for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
+
+
 def fill(server, count, buckets=6, pad=60):
     """Events of one second each, put into the file while no server is there."""
     server.stop()
@@ -199,6 +208,27 @@ def anothers_lock_delays_and_loses_nothing():
                 equal(status_of(read_answer(sock)), 200, "stored")
                 sock.close()
             equal(server.count(), 20, "all of them")
+
+
+def a_full_queue_delays_and_loses_nothing():
+    """Behind another process's lock, heartbeats of 60 KB until no more fit into the queue; those beyond wait, too."""
+    count = raise_files(3000) - 100
+    with Activity() as server:
+        server.bucket()
+        with Other(server) as other:
+            other.run("BEGIN IMMEDIATE")
+            waiting, began, is_full = [], time.monotonic(), False
+            while not is_full and len(waiting) < count and time.monotonic() - began < 10:
+                for _ in range(50):
+                    waiting.append(server.connect())
+                    body = json.dumps(event(len(waiting), 0.0, {"pad": "x" * 60_000}))
+                    waiting[-1].sendall(request("buckets/b/heartbeat?pulsetime=0", body.encode()))
+                is_full = server.get("/api/store").json()["activity"]["queue_full"] > 0
+            other.run("COMMIT")
+        for sock in waiting:
+            equal(status_of(read_answer(sock)), 200, "stored")
+            sock.close()
+        equal(server.count(), len(waiting), "all of them")
 
 
 class LastingLock(threading.Thread):
@@ -569,15 +599,6 @@ def many_clients_are_all_answered():
         equal(sum(1 for _ in server.events("shared")) >= 16, True, "each client has its own in the shared one")
 
 
-def raise_files(wanted):
-    """How many files this process may open; more than that is not asked for."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft
-
-
 def half_open_connections_keep_nobody_out():
     """Ten thousand from one address, which send half a request; a watcher comes from another one."""
     count = min(10_000, raise_files(11_000) - 500)
@@ -607,9 +628,9 @@ if __name__ == "__main__":
     LASTING.start()
     sys.exit(run_tests([
         what_was_acknowledged_survives_a_kill, a_stop_keeps_everything_and_leaves_no_log, others_can_write_and_are_seen,
-        anothers_lock_delays_and_loses_nothing, an_id_of_another_bucket_is_refused,
-        a_heartbeat_never_meets_what_is_gone, metadata_are_those_of_the_events_there_are,
-        filters_apply_from_the_request_that_sets_them,
+        anothers_lock_delays_and_loses_nothing, a_full_queue_delays_and_loses_nothing,
+        an_id_of_another_bucket_is_refused, a_heartbeat_never_meets_what_is_gone,
+        metadata_are_those_of_the_events_there_are, filters_apply_from_the_request_that_sets_them,
         no_request_stops_the_server, moments_before_1970_are_kept_so_that_the_peer_can_read_them,
         hostile_bodies_leave_nothing_behind, bodies_beyond_the_limit_are_refused_before_they_come,
         exports_come_back_exactly, the_host_is_checked_on_both_loopbacks, no_spelling_of_a_path_gets_past_the_key,
