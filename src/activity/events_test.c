@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Events and buckets: what ActivityWatch's own datastore tests ask for, the edges of times and ids, and rows of
-// others that cannot be read.
+// others that cannot be read. Where a test shows that a known weakness of that server is not ours, it says so.
 #include "support/activity.h"
 
 #include <sqlite3.h>
@@ -181,6 +181,7 @@ static void events_delete(void **state)
     desk_fini(&d);
 }
 
+// The peer's values only widen until it is started again.
 static void bucket_metadata_start_end(void **state)
 {
     (void)state;
@@ -407,6 +408,7 @@ static weir_event event_ns(int64_t start_ns, int64_t duration_ns)
     return (weir_event){.start_ns = start_ns, .duration_ns = duration_ns};
 }
 
+// The peer's worker dies of these, and every later request fails.
 static void times_outside_of_the_range_are_refused(void **state)
 {
     (void)state;
@@ -430,6 +432,7 @@ static void times_outside_of_the_range_are_refused(void **state)
     desk_fini(&d);
 }
 
+// One such row, and the peer cannot start any more.
 static void before_1970_fractions_are_cut(void **state)
 {
     (void)state;
@@ -472,6 +475,7 @@ static void before_1970_fractions_are_cut(void **state)
     desk_fini(&d);
 }
 
+// The peer replaces the row, whatever bucket it is in, and keeps what came before the error.
 static void ids_of_other_buckets_are_refused_with_the_whole_batch(void **state)
 {
     (void)state;
@@ -584,6 +588,7 @@ static void quiet(void *context, weir__log_level level, const char *line, size_t
     ++*(int *)context;
 }
 
+// The peer's worker dies of data that are no object.
 static void rows_that_cannot_be_read_are_left_out(void **state)
 {
     (void)state;

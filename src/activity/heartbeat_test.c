@@ -2,7 +2,9 @@
 //
 // Heartbeats: when they merge, what the writer remembers between them, and what makes it forget.
 //
-// After each change behind the writer's back a heartbeat must do what one on a freshly opened store would do.
+// After each change behind the writer's back a heartbeat must do what one on a freshly opened store would do. (The
+// peer answers the first heartbeat after a delete, a rename or a commit that failed with an error, and its clients
+// drop it.)
 #include "support/activity.h"
 
 #include <math.h>
@@ -10,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/random.h"
 
 #define A "{\"app\":\"a\"}"
 #define B "{\"app\":\"b\"}"
@@ -167,16 +171,20 @@ static void heartbeats_before_1970(void **state)
     must_beat(&d, "b", early, 60);
     must_beat(&d, "b", early, 60);
     assert_int_equal(must_read_int64(weir_activity_store(d.activity), "SELECT count(*) FROM events"), 2);
+    must_create(&d, "c");
+    const weir_event epoch = {.start_ns = 0};
+    must_beat(&d, "c", early, 60);
+    assert_int_equal(must_beat(&d, "c", epoch, 60).id, 4);
     // Reaches into 1970: it is seen from there on, and is stored so when something merges with it.
     const weir_event across = {.start_ns = -5 * SECOND, .duration_ns = 10 * SECOND};
     must_beat(&d, "b", across, 60);
     const weir_event later = {.start_ns = 6 * SECOND, .duration_ns = SECOND};
     const weir_event got = must_beat(&d, "b", later, 60);
-    assert_int_equal(got.id, 3);
+    assert_int_equal(got.id, 5);
     assert_int_equal(got.start_ns, 0);
     assert_int_equal(got.duration_ns, 7 * SECOND);
     assert_int_equal(
-        must_read_int64(weir_activity_store(d.activity), "SELECT starttime FROM events WHERE id = 3"), 0);
+        must_read_int64(weir_activity_store(d.activity), "SELECT starttime FROM events WHERE id = 5"), 0);
     desk_fini(&d);
 }
 
@@ -282,6 +290,71 @@ static void a_heartbeat_after_somebody_elses_job(void **state)
                  "UPDATE events SET endtime = starttime + 100000000000, data = '" B "'");
     expect_beat(must_beat(&d, "b", event_at(50, 0, B), 0), 2, 1, 100);
     desk_fini(&d);
+}
+
+// ------------------------------------------------------------------------------------------- memory and database
+
+// One random deed, by the same dice in two stores; what came of it as text.
+static void do_deed(desk *d, weir__rng *dice, char out[96])
+{
+    static const char *const data[] = {A, B, "{}"};
+    char bucket[] = {'b', (char)('0' + weir__rng_below(dice, 2)), '\0'};
+    const uint64_t kind = weir__rng_below(dice, 10);
+    weir_event event = event_at((int64_t)weir__rng_below(dice, 12), (int64_t)weir__rng_below(dice, 6) - 2,
+                                data[weir__rng_below(dice, 3)]);
+    const double pulsetime_s = (double)weir__rng_below(dice, 5) - 1;
+    const int64_t id = (int64_t)weir__rng_below(dice, 20);
+    int code = WEIR_OK;
+    weir_event *result = NULL;
+    if (weir__rng_below(dice, 4) == 0)
+        event.start_ns -= T0 + 6 * SECOND; // around 1970
+    event.has_id = weir__rng_below(dice, 8) == 0;
+    event.id = event.has_id ? id : 0;
+    if (kind == 0)
+        code = weir_activity_event_delete(d->activity, bucket, id, NULL);
+    else if (kind == 1)
+        code = weir_activity_insert(d->activity, bucket, &event, 1, NULL, NULL);
+    else
+        code = weir_activity_heartbeat(d->activity, bucket, &event, pulsetime_s, &result, NULL);
+    snprintf(out, 96, "%s %lld:%lld+%lld", weir_code_name(code), result ? (long long)result->id : 0,
+             result ? (long long)result->start_ns : 0, result ? (long long)result->duration_ns : 0);
+    free(result);
+}
+
+// A store that remembers does what one does that always has to look.
+static void memory_and_database_always_agree(void **state)
+{
+    (void)state;
+    enum { DEEDS = 3000 };
+    const weir_config fast = {.durability = WEIR_DURABILITY_OFF, .readers = 1};
+    const weir_activity_config config = {.store = &fast};
+    const uint64_t seed = weir__random_u64();
+    weir__rng dice[2];
+    desk d[2];
+    for (int i = 0; i < 2; i++) {
+        weir__rng_init(&dice[i], seed);
+        desk_init(&d[i], &config);
+        must_create(&d[i], "b0");
+        must_create(&d[i], "b1");
+    }
+    for (int deed = 0; deed < DEEDS; deed++) {
+        char came[2][96];
+        must_run_sql(weir_activity_store(d[1].activity), "UPDATE buckets SET type = type");
+        do_deed(&d[0], &dice[0], came[0]);
+        do_deed(&d[1], &dice[1], came[1]);
+        if (strcmp(came[0], came[1]) != 0)
+            fail_msg("seed %llu, deed %d: \"%s\" from memory, \"%s\" from the database",
+                     (unsigned long long)seed, deed, came[0], came[1]);
+    }
+    static const char sql[] =
+        "SELECT count(*) || ' ' || sum(id * 7 + starttime % 1000003 + endtime % 1000033 + "
+        "length(data) + bucketrow) FROM events";
+    char rows[2][96];
+    for (int i = 0; i < 2; i++) {
+        must_read_text(weir_activity_store(d[i].activity), sql, rows[i], sizeof rows[i]);
+        desk_fini(&d[i]);
+    }
+    assert_string_equal(rows[0], rows[1]);
 }
 
 // ------------------------------------------------------------------------------------------------ many at once
@@ -509,6 +582,7 @@ int main(void)
         cmocka_unit_test(a_heartbeat_after_its_bucket_was_made_anew_or_renamed),
         cmocka_unit_test(a_heartbeat_after_an_insert_or_a_replacement),
         cmocka_unit_test(a_heartbeat_after_somebody_elses_job),
+        cmocka_unit_test(memory_and_database_always_agree),
         cmocka_unit_test(heartbeats_beside_a_job_that_fails),
         cmocka_unit_test(many_threads_each_with_its_bucket),
         cmocka_unit_test(a_submission_that_is_refused_calls_nobody),
