@@ -160,14 +160,14 @@ typedef void weir_done_fn(void *context, const weir_error *result);
 
 typedef struct weir_write_options {
     weir_ack ack;
-    uint32_t
-        deadline_ms; // to get into the queue, and to get the write lock (0: write_deadline_ms). Time in which
-                     // a job before it runs or is committed does not count, so a long job of the store
-                     // delays those behind it and fails none. Once its commit has begun a job is not
-                     // given up: the answer is what became of it.
+    // To get into the queue, and to get the write lock (0: write_deadline_ms). Time in which a job before it runs or is
+    // committed does not count, nor does a checkpoint: a long job of the store delays those behind it and fails
+    // none. Once its commit has begun a job is not given up: the answer is what became of it.
+    uint32_t deadline_ms;
     bool fail_when_full; // a full queue returns WEIR_BUSY at once instead of waiting for the deadline
-    bool alone; // gets a transaction of its own. For a job that takes long or writes much: no neighbour's
-                // failure makes it run again, and no neighbour waits for its end to be acknowledged
+    // Gets a transaction of its own. For a job that takes long or writes much: no neighbour's failure makes it run
+    // again, and no neighbour waits for its end to be acknowledged.
+    bool alone;
     size_t arg_bytes;         // memory held by the argument, counted against queue_bytes_max
     weir_release_fn *release; // for the argument; may be NULL
     const char *label;        // names the job in errors and reports; not copied, lives as long as the program

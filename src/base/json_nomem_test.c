@@ -8,11 +8,11 @@
 
 #include "base/json_read.h"
 
-#if !NOMEM_IS_POSSIBLE
+#if IS_SANITIZED
 
 int main(void)
 {
-    return nomem_skip();
+    return skip_sanitized();
 }
 
 #else

@@ -3,7 +3,7 @@
 // Without memory: the k-th allocation of a call fails, for k = 0, 1, 2 … until the call succeeds. Each time it has
 // to say WEIR_NOMEM (or get along), leave its output empty and keep nothing.
 //
-// Under a sanitizer this test does nothing (see support/nomem.h).
+// Under a sanitizer this test does nothing (see support/sanitized.h).
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +11,11 @@
 #include "support/nomem.h"
 #include "support/storage.h"
 
-#if !NOMEM_IS_POSSIBLE
+#if IS_SANITIZED
 
 int main(void)
 {
-    return nomem_skip();
+    return skip_sanitized();
 }
 
 #else

@@ -160,6 +160,27 @@ static void time_behind_a_long_job_does_not_count(void **state)
     fixture_judge(&fx);
 }
 
+// So long as a checkpoint has the turn, as this test does.
+static void a_long_checkpoint_fails_nobody(void **state)
+{
+    (void)state;
+    fixture fx;
+    fixture_open(&fx);
+    pthread_mutex_lock(&fx.store->queue.lock);
+    assert_int_equal(weir__turn_take(fx.store, WEIR__FOREVER), WEIR_OK);
+    pthread_mutex_unlock(&fx.store->queue.lock);
+    const ledger_entry *const behind = submit(&fx, LEDGER_FINE);
+    for (int i = 0; i < 10; i++) {
+        assert_true(weir__clock_fake_await_waiters(&fx.fake, 2));
+        weir__clock_fake_advance(&fx.fake, LONG_MS / 10 * WEIR__NS_PER_MS);
+    }
+    assert_true(weir__clock_fake_await_waiters(&fx.fake, 2));
+    assert_int_equal(behind->answers, 0);
+    weir__turn_return(fx.store);
+    expect_all_fine(&fx);
+    fixture_judge(&fx);
+}
+
 static weir_stats stats_of(weir_store *store)
 {
     weir_stats stats;
@@ -396,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_job_on_its_callers_thread_fails_nobody),
         cmocka_unit_test(time_behind_a_long_job_does_not_count),
+        cmocka_unit_test(a_long_checkpoint_fails_nobody),
         cmocka_unit_test(no_read_waits_for_a_checkpoint_that_cannot_have_the_turn),
         cmocka_unit_test(a_job_that_is_alone_has_no_neighbours),
         cmocka_unit_test(a_job_that_is_alone_does_not_linger),

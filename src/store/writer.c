@@ -415,7 +415,8 @@ void weir__writer_drop_waiting(weir_store *store)
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
     pthread_mutex_lock(&queue->lock);
     const bool abandon = queue->abandon;
-    if (abandon || !queue->turn_leads) // a group that runs sees to those behind it by itself
+    // A group sees to those behind it by itself, and a checkpoint lasts no longer than the disk makes it.
+    if (abandon || (!store->wal && !queue->turn_leads))
         extract(&queue->jobs, &late, abandon ? is_any : is_late, now_ns);
     pthread_mutex_unlock(&queue->lock);
     if (late.size == 0)
@@ -424,8 +425,8 @@ void weir__writer_drop_waiting(weir_store *store)
     weir__error_set(&why, abandon ? WEIR_CLOSED : WEIR_BUSY,
                     abandon
                         ? "%s: the store was closed before this write had its turn"
-                        : "%s: a read of this store without a log, or a checkpoint, took longer than this "
-                          "write could wait; give reads a shorter deadline",
+                        : "%s: a read of this store without a log took longer than this write could wait; "
+                          "give reads a shorter deadline",
                     store->path);
     name_the_holder(store, &why); // who has the turn may itself be waiting for another process
     note_drop(store, &late, &why);

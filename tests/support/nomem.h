@@ -4,8 +4,7 @@
 // without meeting it.
 //
 // The program's own malloc stands in front of the C library's. So this is included by the one file of a test program
-// and by no library. A sanitizer wants to be there itself: NOMEM_IS_POSSIBLE is 0 then, and the program can only
-// report that it was skipped, with nomem_skip().
+// and by no library. A sanitizer wants to be there itself: see support/sanitized.h.
 #ifndef WEIR_SUPPORT_NOMEM_H
 #define WEIR_SUPPORT_NOMEM_H
 
@@ -21,28 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "support/sanitized.h"
 #include "weir/error.h"
 
-#define NOMEM_IS_POSSIBLE 1
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef NOMEM_IS_POSSIBLE
-#define NOMEM_IS_POSSIBLE 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#undef NOMEM_IS_POSSIBLE
-#define NOMEM_IS_POSSIBLE 0
-#endif
-#endif
-
-#if !NOMEM_IS_POSSIBLE
-
-static inline int nomem_skip(void)
-{
-    puts("1..0 # SKIP under a sanitizer");
-    return 77;
-}
-
-#else
+#if !IS_SANITIZED
 
 // Of this thread: allocations until one fails (below 0: none does), whether it did, and blocks that are in use.
 static _Thread_local long nomem_countdown = -1;
