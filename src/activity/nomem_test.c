@@ -69,8 +69,9 @@ static int beat_after_forgetting(weir_error *err)
 
 static int insert(weir_error *err)
 {
-    const weir_event events[] = {event_at(seconds += 10, 1, DATA), event_at(seconds += 10, 1, "{}"),
-                                 event_at(seconds += 10, 1, DATA)};
+    seconds += 100;
+    const weir_event events[] = {event_at(seconds, 1, DATA), event_at(seconds + 10, 1, "{}"),
+                                 event_at(seconds + 20, 1, DATA)};
     int64_t ids[3];
     const int rc = weir_activity_insert(d.activity, "b", events, 3, ids, err);
     for (int i = 0; i < 3; i++)
