@@ -113,7 +113,8 @@ int weir_activity_insert(weir_activity *activity, const char *bucket_id, const w
                          size_t count, int64_t *ids, weir_error *err);
 
 // The same from a JSON array of any length, in bounded memory: `each` (may be NULL) is called for every
-// event that was kept, in order, with its id, after the commit. Errors besides: MISMATCH, TOOBIG.
+// event that was kept, in order, with its id, after the commit; an error from there on undoes nothing. Errors
+// besides: MISMATCH, TOOBIG.
 int weir_activity_insert_json(weir_activity *activity, const char *bucket_id,
                               const weir_activity_input *input, weir_event_fn *each, void *context,
                               weir_error *err);

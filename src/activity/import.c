@@ -18,6 +18,9 @@
 
 enum { TICK_EVENTS = 1024 };
 
+// How deep the data of an event stand in an export, and in a list: data as deep as may be stored come back.
+enum { DOCUMENT_FRAME = 5, LIST_FRAME = 2 };
+
 typedef struct import {
     const weir_activity_input *input;
     weir__plan plan;
@@ -169,7 +172,7 @@ static void begin(import *work, const weir_activity_input *input)
 {
     *work = (import){
         .input = input,
-        .events = {.from = input, .is_lenient = true},
+        .events = {.from = input, .frame = LIST_FRAME, .is_lenient = true},
         .now_ns = weir__activity_now_ns(),
     };
 }
@@ -192,7 +195,7 @@ import work;
     work.plan.tick = tick_check;
     work.plan.context = &work;
     weir__input document;
-    weir__input_open(&document, input, 0);
+    weir__input_open(&document, input, 0, DOCUMENT_FRAME);
     int rc = read_document(&work.plan, &document.reader, err);
     weir__input_close(&document);
     if (rc == WEIR_OK)
@@ -220,7 +223,7 @@ import work;
     begin(&work, input);
     work.is_creation = true;
     weir__input document;
-    weir__input_open(&document, input, 0);
+    weir__input_open(&document, input, 0, 0);
     weir__json_token token;
     int rc = weir__plan_read(&work.plan, &document.reader, bucket_id, true, err);
     if (rc == WEIR_OK)

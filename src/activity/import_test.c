@@ -117,6 +117,63 @@ static void a_round_trip_is_exact(void **state)
     desk_fini(&other);
 }
 
+static void the_deepest_data_come_back(void **state)
+{
+    desk *const d = *state;
+    weir__text data = {0};
+    for (int i = 0; i < WEIR_ACTIVITY_JSON_DEPTH_MAX; i++)
+        weir__text_add(&data, "{\"a\":");
+    weir__text_add(&data, "1");
+    for (int i = 0; i < WEIR_ACTIVITY_JSON_DEPTH_MAX; i++)
+        weir__text_char(&data, '}');
+    must_create(d, "b");
+    must_insert(d, "b", event_at(0, 1, weir__text_string(&data)));
+    char *const json = flow_export(d, NULL);
+    expect_report(flow_import(d, json, WEIR_OK),
+                  (weir_activity_import_report){.buckets_merged = 1, .events_known = 1});
+    weir__text deeper = {0};
+    weir__text_printf(&deeper, EXPORT("b", "[" EVENT(NOON, "1", "{\"a\":%s}") "]"), weir__text_string(&data));
+    flow_import(d, weir__text_string(&deeper), WEIR_INVALID);
+    weir__text_clear(&deeper);
+    weir__text_printf(&deeper,
+                      "{\"buckets\":{\"n\":{\"type\":\"t\",\"client\":\"c\",\"hostname\":\"h\",\"data\":{"
+                      "\"a\":{\"a\":%s}}}}}",
+                      weir__text_string(&data));
+    flow_import(d, weir__text_string(&deeper), WEIR_INVALID);
+    free(json);
+    weir__text_free(&deeper);
+    weir__text_free(&data);
+}
+
+// Whatever happens to an export on its way: the import ends, with a code that says so.
+static void mutated_imports_end(void **state)
+{
+    desk *const d = *state;
+    static const char json[] =
+        EXPORT("b", "[" EVENT(NOON, "1.5", "{\"a\":[1,\"\\ud83d\\ude00\"]}") ",7," EVENT(NOON, "2",
+                                                                                         "{\"b\":{}}") "]");
+    static const char alphabet[] = "{}[]:,\"\\ue0192-+.ntf \x00\x80\xff";
+    uint64_t seed = 88172645463325252u;
+    int taken = 0;
+    for (int i = 0; i < 4000; i++) {
+        char mutated[sizeof json];
+        memcpy(mutated, json, sizeof json);
+        for (int k = 0; k <= i % 3; k++) {
+            seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+            mutated[seed % (sizeof json - 1)] = alphabet[(seed >> 32) % (sizeof alphabet - 1)];
+        }
+        const weir_activity_input input = {.bytes = mutated, .size = sizeof json - 1};
+        weir_error err = WEIR_ERROR_INIT;
+        const int code = weir_activity_import(d->activity, &input, NULL, NULL, NULL, &err);
+        if (code != WEIR_OK && code != WEIR_INVALID && code != WEIR_MISMATCH)
+            fail_msg("%s: %s: %s", mutated, weir_code_name(code), err.text);
+        taken += code == WEIR_OK;
+    }
+    assert_in_range(taken, 10, 3990);
+    free(flow_export(d, NULL));
+    assert_int_equal(weir_activity_skipped(d->activity), 0);
+}
+
 // W4: an export of another machine replaces nothing.
 static void ids_are_ignored(void **state)
 {
@@ -532,6 +589,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(import_merges_and_is_idempotent),
         TEST(a_round_trip_is_exact),
+        TEST(the_deepest_data_come_back),
+        TEST(mutated_imports_end),
         TEST(ids_are_ignored),
         TEST(the_id_of_a_bucket),
         TEST(a_bucket_that_exists_keeps_what_it_is),

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "activity/json.h"
+#include "base/assert.h"
 
 static int read_file(void *context, uint64_t offset, void *buffer, size_t size, size_t *got, weir_error *err)
 {
@@ -29,17 +30,19 @@ static int read_file(void *context, uint64_t offset, void *buffer, size_t size, 
     }
 }
 
-void weir__input_open(weir__input *input, const weir_activity_input *from, uint64_t offset)
+void weir__input_open(weir__input *input, const weir_activity_input *from, uint64_t offset, unsigned frame)
 {
     input->from = *from;
     if (from->bytes != NULL) {
         weir__json_reader_init(&input->reader, from->bytes + offset, (size_t)(from->size - offset),
                                WEIR_ACTIVITY_DATA_BYTES_MAX);
-        return;
+    } else {
+        input->from.offset += offset;
+        input->from.size -= offset;
+        weir__json_reader_init_source(&input->reader, read_file, &input->from, WEIR_ACTIVITY_DATA_BYTES_MAX);
     }
-    input->from.offset += offset;
-    input->from.size -= offset;
-    weir__json_reader_init_source(&input->reader, read_file, &input->from, WEIR_ACTIVITY_DATA_BYTES_MAX);
+    WEIR_ASSERT(frame <= WEIR__JSON_FRAME_MAX);
+    input->reader.depth_max += frame;
 }
 
 void weir__input_close(weir__input *input)
@@ -51,7 +54,7 @@ void weir__input_close(weir__input *input)
 
 static int open_list(weir__input_events *events, weir_error *err)
 {
-    weir__input_open(&events->input, events->from, events->offset);
+    weir__input_open(&events->input, events->from, events->offset, events->frame);
     events->is_open = true;
     events->invalid = 0;
     weir__json_token token;

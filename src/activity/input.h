@@ -16,14 +16,16 @@ typedef struct weir__input {
     weir__json_reader reader;
 } weir__input;
 
-// Does not fail: what cannot be read is reported by the reader. `input` must not move while it is open.
-void weir__input_open(weir__input *input, const weir_activity_input *from, uint64_t offset);
+// Does not fail: what cannot be read is reported by the reader. `input` must not move while it is open. `frame`: how
+// much deeper than WEIR__JSON_DEPTH_MAX it may be.
+void weir__input_open(weir__input *input, const weir_activity_input *from, uint64_t offset, unsigned frame);
 void weir__input_close(weir__input *input);
 
 typedef struct weir__input_events {
     const weir_activity_input *from;
     uint64_t offset;   // of the list's bracket
     bool takes_ids;    // else the events lose theirs
+    unsigned frame;    // see weir__input_open()
     bool is_lenient;   // what is no event is passed over, else a MISMATCH
     bool is_open;      // from here on: of the pass that is under way
     uint64_t invalid;  // passed over

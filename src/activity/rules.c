@@ -185,6 +185,8 @@ static int compile(const weir__rules *rules, const reading *at, rule *out, weir_
         out->is_confined = (options & PCRE2_ANCHORED) != 0 || first == 2;
         return WEIR_OK;
     }
+    if (error == PCRE2_ERROR_HEAP_FAILED)
+        return no_memory(err);
     char words[128] = "";
     if (pcre2_get_error_message(error, (PCRE2_UCHAR *)words, sizeof words) == PCRE2_ERROR_NOMEMORY)
         words[sizeof words - 1] = '\0'; // cut short

@@ -166,6 +166,10 @@ static bool end_value(const json_writer *writer)
 
 static bool open_container(json_writer *writer, char opening)
 {
+    if (writer->depth == WEIR__JSON_DEPTH_MAX) // within a deeper document
+        return weir__json_fail(writer->reader, WEIR_INVALID,
+                               writer->reader->window_offset + writer->reader->at, "nested deeper than %d",
+                               WEIR__JSON_DEPTH_MAX);
     writer->first[writer->depth] = writer->member_count;
     writer->is_unsorted[writer->depth] = false;
     writer->depth++;

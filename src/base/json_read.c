@@ -95,6 +95,7 @@ void weir__json_reader_init(weir__json_reader *reader, const char *bytes, size_t
         .window = bytes,
         .window_size = size,
         .value_bytes_max = value_bytes_max > 0 ? value_bytes_max : SIZE_MAX,
+        .depth_max = WEIR__JSON_DEPTH_MAX,
         .state = expect_value,
     };
 }
@@ -424,9 +425,9 @@ static bool is_in_object(const weir__json_reader *reader)
 
 static bool open_container(weir__json_reader *reader, weir__json_type type)
 {
-    if (reader->depth == WEIR__JSON_DEPTH_MAX)
-        return weir__json_fail(reader, WEIR_INVALID, here(reader), "nested deeper than %d",
-                               WEIR__JSON_DEPTH_MAX);
+    if (reader->depth >= reader->depth_max)
+        return weir__json_fail(reader, WEIR_INVALID, here(reader), "nested deeper than %u",
+                               reader->depth_max);
     reader->stack[reader->depth++] = (uint8_t)type;
     reader->state = type == WEIR__JSON_OBJECT ? expect_member : expect_element;
     reader->at++;

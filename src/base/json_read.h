@@ -18,7 +18,11 @@
 #include "base/error.h"
 #include "base/text.h"
 
-enum { WEIR__JSON_DEPTH_MAX = 128, WEIR__JSON_WINDOW_BYTES = 64 << 10 };
+enum {
+    WEIR__JSON_DEPTH_MAX = 128,
+    WEIR__JSON_FRAME_MAX = 8, // what a document may be deeper than the values in it, see depth_max
+    WEIR__JSON_WINDOW_BYTES = 64 << 10,
+};
 
 // Reads up to `size` bytes at `offset` into `buffer`; *got 0 means the end. Errors end the reading.
 typedef int weir__json_source_fn(void *context, uint64_t offset, void *buffer, size_t size, size_t *got,
@@ -57,8 +61,9 @@ typedef struct weir__json_reader {
     size_t
         value_bytes_max; // one string or number, or what weir__json_reader_canonical() writes for one value
     weir__text text;     // of the token
-    uint8_t stack[WEIR__JSON_DEPTH_MAX];
-    unsigned depth; // of open containers, also of one that was only peeked at
+    uint8_t stack[WEIR__JSON_DEPTH_MAX + WEIR__JSON_FRAME_MAX];
+    unsigned depth;     // of open containers, also of one that was only peeked at
+    unsigned depth_max; // WEIR__JSON_DEPTH_MAX, or up to WEIR__JSON_FRAME_MAX more if its owner says so
     int state;
     bool takes_halves; // of surrogate pairs, instead of failing: they are counted and become U+FFFD
     uint64_t halves;
