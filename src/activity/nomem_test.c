@@ -3,18 +3,18 @@
 // Without memory: the k-th allocation of a call fails, for k = 0, 1, 2 … until the call succeeds. Each time it has
 // to say WEIR_NOMEM (or get along), leave its output empty, keep nothing, and what it was to write is not there.
 //
-// Under a sanitizer this test does nothing (see support/nomem.h).
+// Under a sanitizer this test does nothing (see support/sanitized.h).
 #include <stdlib.h>
 #include <string.h>
 
 #include "support/activity.h"
 #include "support/nomem.h"
 
-#if !NOMEM_IS_POSSIBLE
+#if IS_SANITIZED
 
 int main(void)
 {
-    return nomem_skip();
+    return skip_sanitized();
 }
 
 #else
