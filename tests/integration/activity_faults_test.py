@@ -141,6 +141,18 @@ def a_stop_keeps_everything_and_leaves_no_log():
             assert not os.path.exists(f"{server.database}{suffix}"), suffix
 
 
+def what_is_answered_before_its_commit_is_seen_and_kept_by_a_stop():
+    with Activity("--ack", "applied") as server:
+        server.bucket()
+        for number in range(150):  # more than a batch
+            equal(server.beat(event(number, 0.0, {"n": number // 3}), "5").status, 200, number)
+            equal(server.count(), number // 3 + 1, "seen by the next request")
+        server.insert([event(500)])
+        equal(server.events()[0]["timestamp"], at(500), "an insert, too")
+        server.stop()
+        equal(server.rows("SELECT count(*) FROM events"), [(51,)], "in the file")
+
+
 # --------------------------------------------------------------------------------- beside other processes (W3, §6.1)
 
 OTHER = """
@@ -599,6 +611,22 @@ def many_clients_are_all_answered():
         equal(sum(1 for _ in server.events("shared")) >= 16, True, "each client has its own in the shared one")
 
 
+def requests_in_a_row_are_answered_in_a_row():
+    """Two hundred heartbeats in one piece, before the first answer."""
+    with Activity() as server:
+        server.bucket()
+        with server.connect() as sock:
+            bodies = [json.dumps(event(number, 0.0)).encode() for number in range(200)]
+            sock.sendall(b"".join(request("buckets/b/heartbeat?pulsetime=5", body) for body in bodies))
+            came = b""
+            while came.count(b'"data":{}}') < len(bodies):
+                piece = sock.recv(65536)
+                assert piece, came[-500:]
+                came += piece
+        durations = [float(number) for number in re.findall(rb'"duration":([^,]*),', came)]
+        equal(durations, [float(number) for number in range(200)], "each merged with the one before")
+
+
 def half_open_connections_keep_nobody_out():
     """Ten thousand from one address, which send half a request; a watcher comes from another one."""
     count = min(10_000, raise_files(11_000) - 500)
@@ -627,7 +655,8 @@ if __name__ == "__main__":
     LASTING = LastingLock()
     LASTING.start()
     sys.exit(run_tests([
-        what_was_acknowledged_survives_a_kill, a_stop_keeps_everything_and_leaves_no_log, others_can_write_and_are_seen,
+        what_was_acknowledged_survives_a_kill, a_stop_keeps_everything_and_leaves_no_log,
+        what_is_answered_before_its_commit_is_seen_and_kept_by_a_stop, others_can_write_and_are_seen,
         anothers_lock_delays_and_loses_nothing, a_full_queue_delays_and_loses_nothing,
         an_id_of_another_bucket_is_refused, a_heartbeat_never_meets_what_is_gone,
         metadata_are_those_of_the_events_there_are, filters_apply_from_the_request_that_sets_them,
@@ -635,5 +664,6 @@ if __name__ == "__main__":
         hostile_bodies_leave_nothing_behind, bodies_beyond_the_limit_are_refused_before_they_come,
         exports_come_back_exactly, the_host_is_checked_on_both_loopbacks, no_spelling_of_a_path_gets_past_the_key,
         heartbeats_go_on_beside_slow_readers, large_answers_and_bodies_take_bounded_memory, answers_have_one_order,
-        many_clients_are_all_answered, half_open_connections_keep_nobody_out, a_lasting_lock_is_told_at_the_deadline,
+        many_clients_are_all_answered, requests_in_a_row_are_answered_in_a_row, half_open_connections_keep_nobody_out,
+        a_lasting_lock_is_told_at_the_deadline,
     ]))
