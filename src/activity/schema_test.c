@@ -9,20 +9,20 @@
 
 // What an ActivityWatch server of that time would have made, step by step.
 static const char *const STEPS[] = {
-    "CREATE TABLE buckets (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL, type TEXT NOT "
-    "NULL, "
-    "client TEXT NOT NULL, hostname TEXT NOT NULL, created TEXT NOT NULL);"
-    "CREATE INDEX bucket_id_index ON buckets(id);"
-    "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, bucketrow INTEGER NOT NULL, "
-    "starttime INTEGER NOT NULL, endtime INTEGER NOT NULL, data TEXT NOT NULL, "
-    "FOREIGN KEY (bucketrow) REFERENCES buckets(id));"
-    "CREATE INDEX events_bucketrow_index ON events(bucketrow);"
-    "CREATE INDEX events_starttime_index ON events(starttime);"
-    "CREATE INDEX events_endtime_index ON events(endtime);",
-    "ALTER TABLE buckets ADD COLUMN data TEXT DEFAULT '{}';",
-    "ALTER TABLE buckets RENAME COLUMN data TO data_deprecated;"
-    "ALTER TABLE buckets ADD COLUMN data TEXT NOT NULL DEFAULT '{}';",
-    "CREATE TABLE key_value (key TEXT PRIMARY KEY, value TEXT, last_modified NUMBER NOT NULL);",
+    ("CREATE TABLE buckets (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE NOT NULL, type TEXT NOT "
+     "NULL, "
+     "client TEXT NOT NULL, hostname TEXT NOT NULL, created TEXT NOT NULL);"
+     "CREATE INDEX bucket_id_index ON buckets(id);"
+     "CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, bucketrow INTEGER NOT NULL, "
+     "starttime INTEGER NOT NULL, endtime INTEGER NOT NULL, data TEXT NOT NULL, "
+     "FOREIGN KEY (bucketrow) REFERENCES buckets(id));"
+     "CREATE INDEX events_bucketrow_index ON events(bucketrow);"
+     "CREATE INDEX events_starttime_index ON events(starttime);"
+     "CREATE INDEX events_endtime_index ON events(endtime);"),
+    ("ALTER TABLE buckets ADD COLUMN data TEXT DEFAULT '{}';"),
+    ("ALTER TABLE buckets RENAME COLUMN data TO data_deprecated;"
+     "ALTER TABLE buckets ADD COLUMN data TEXT NOT NULL DEFAULT '{}';"),
+    ("CREATE TABLE key_value (key TEXT PRIMARY KEY, value TEXT, last_modified NUMBER NOT NULL);"),
 };
 
 #define ROWS                                                       \
