@@ -3,16 +3,16 @@
 // Import, export, settings, filters and JSON without memory: the k-th allocation of a call fails, for k = 0, 1, 2 …
 // until the call succeeds. Each time it has to say WEIR_NOMEM (or get along) and keep nothing.
 //
-// Under a sanitizer this test does nothing (see support/nomem.h).
+// Under a sanitizer this test does nothing (see support/sanitized.h).
 #include "activity/flow_test.h"
 #include "activity/rules.h"
 #include "support/nomem.h"
 
-#if !NOMEM_IS_POSSIBLE
+#if IS_SANITIZED
 
 int main(void)
 {
-    return nomem_skip();
+    return skip_sanitized();
 }
 
 #else
