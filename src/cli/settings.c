@@ -152,11 +152,12 @@ static int unknown_key(const file_reader *r, const weir__toml *value)
 
 static const weir__option *find_option(weir__options options, const char *key)
 {
+    const weir__option *option = options.items;
     char name[name_size];
-    for (size_t i = 0; i < options.count; i++) {
-        derive_name(options.items[i].name, "", name);
+    for (size_t i = 0; i < options.count; i++, option++) {
+        derive_name(option->name, "", name);
         if (strcmp(name, key) == 0)
-            return &options.items[i];
+            return option;
     }
     return NULL;
 }

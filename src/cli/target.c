@@ -163,14 +163,15 @@ static int read_piece(void *context, uint64_t offset, void *buffer, size_t size,
 }
 
 // Sends the request and keeps its answer.
-static int ask(weir__target *target, weir__remote_request *request, answer *a, weir_error *err)
+static int ask(weir__target *target, const weir__remote_request *request, answer *a, weir_error *err)
 {
-    *a = (answer){.fd = -1, .url = weir__remote_url(target->remote)};
+    weir__remote_request kept = *request;
+    a->url = weir__remote_url(target->remote);
     int code = weir__scratch_open(&a->fd, err);
-    request->sink = keep_piece;
-    request->context = a;
+    kept.sink = keep_piece;
+    kept.context = a;
     if (code == WEIR_OK)
-        code = weir__remote_call(target->remote, request, err);
+        code = weir__remote_call(target->remote, &kept, err);
     if (code == WEIR_OK)
         weir__json_reader_init_source(&a->reader, read_piece, a, value_bytes_max);
     else if (a->fd >= 0)
@@ -320,7 +321,7 @@ static int bucket_path(weir__text *path, const char *bucket, const char *rest, w
 
 int weir__target_buckets(weir__target *target, weir_bucket_fn *each, void *context, weir_error *err)
 {
-    answer a;
+    answer a = {.fd = -1};
     if (target->file != NULL)
         return weir_activity_buckets(target->file, each, context, err);
     int code = ask(target, &(weir__remote_request){.method = "GET", .path = "/buckets"}, &a, err);
@@ -353,7 +354,7 @@ static void add_query(weir__text *path, const weir_event_query *query)
 static int ask_events(weir__target *target, weir__remote_request *request, weir__text *path,
                       weir_event_fn *each, void *context, weir_error *err)
 {
-    answer a;
+    answer a = {.fd = -1};
     if (path->failed)
         return no_memory(err);
     request->path = path->data;
@@ -369,12 +370,13 @@ int weir__target_events(weir__target *target, const char *bucket, const weir_eve
                         weir_event_fn *each, void *context, weir_error *err)
 {
     weir__text path = {0};
+    weir__remote_request request = {.method = "GET"};
     if (target->file != NULL)
         return weir_activity_events(target->file, bucket, query, each, context, err);
     int code = bucket_path(&path, bucket, "/events", err);
     add_query(&path, query);
     if (code == WEIR_OK)
-        code = ask_events(target, &(weir__remote_request){.method = "GET"}, &path, each, context, err);
+        code = ask_events(target, &request, &path, each, context, err);
     weir__text_free(&path);
     return code;
 }
@@ -399,7 +401,7 @@ int weir__target_insert(weir__target *target, const char *bucket, const weir__ta
 static int ask_heartbeat(weir__target *target, const weir__text *path, const weir__text *body,
                          weir_event **result, weir_error *err)
 {
-    answer a;
+    answer a = {.fd = -1};
     weir__text value = {0};
     weir__remote_request request = {
         .method = "POST", .path = path->data, .body = body->data, .body_size = body->size};

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "cli/visible.h"
@@ -245,6 +246,7 @@ static int add_node(reader *r, weir__toml *parent, key_part key, weir__toml **no
 
 static weir__toml *find_member(const weir__toml *table, const char *key)
 {
+    WEIR_ASSERT(key != NULL);
     for (weir__toml *member = table->first; member != NULL; member = member->next) {
         if (strcmp(member->key, key) == 0)
             return member;
