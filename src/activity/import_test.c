@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -412,6 +413,60 @@ static void an_import_can_be_cancelled(void **state)
     weir__text_free(&json);
 }
 
+typedef struct bystander {
+    desk *d;
+    bool is_submitted;
+    atomic_int done; // 0: not yet, 1: fine, -1: not
+} bystander;
+
+static void beat_done(void *context, const weir_error *result, const weir_event *event)
+{
+    bystander *const other = context;
+    atomic_store(&other->done, result->code == WEIR_OK && event != NULL ? 1 : -1);
+}
+
+static bool beat_meanwhile(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)done, (void)total;
+    bystander *const other = context;
+    if (other->is_submitted || strcmp(phase, "write") != 0)
+        return true;
+    other->is_submitted = true;
+    const weir_event beat = event_at(0, 0, "{}");
+    weir_error err = WEIR_ERROR_INIT;
+    if (weir_activity_heartbeat_submit(other->d->activity, "mine", &beat, 10, beat_done, other, &err) !=
+        WEIR_OK)
+        atomic_store(&other->done, -1);
+    return true;
+}
+
+static bool is_done(void *arg)
+{
+    return atomic_load(&((bystander *)arg)->done) != 0;
+}
+
+// Who writes beside an import waits for it and does not fail.
+static void a_heartbeat_waits_for_an_import(void **state)
+{
+    desk *const d = *state;
+    must_create(d, "mine");
+    weir__text json = {0};
+    weir__text_add(&json,
+                   "{\"buckets\":{\"b\":{\"type\":\"t\",\"client\":\"c\",\"hostname\":\"h\",\"events\":[");
+    for (int i = 0; i < 5000; i++)
+        weir__text_printf(&json, "%s" EVENT(NOON, "%d", "{}"), i > 0 ? "," : "", i);
+    weir__text_add(&json, "]}}}");
+    const weir_activity_input input = flow_input(weir__text_string(&json));
+    bystander other = {.d = d};
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir_activity_import(d->activity, &input, beat_meanwhile, &other, NULL, &err), &err);
+    assert_true(other.is_submitted);
+    assert_true(await(is_done, &other));
+    assert_int_equal(atomic_load(&other.done), 1);
+    assert_int_equal(flow_count(d, "SELECT count(*) FROM events"), 5001);
+    weir__text_free(&json);
+}
+
 static void an_export_is_clipped_sorted_and_exact(void **state)
 {
     desk *const d = *state;
@@ -601,6 +656,7 @@ int main(void)
         TEST(every_truncation_ends),
         TEST(a_region_of_a_file_is_read),
         TEST(an_import_can_be_cancelled),
+        TEST(a_heartbeat_waits_for_an_import),
         TEST(an_export_is_clipped_sorted_and_exact),
         TEST(a_sink_can_end_an_export),
         TEST(a_bucket_is_created_with_events),
