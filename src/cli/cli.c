@@ -38,6 +38,7 @@ static const weir__command *const commands[] = {
     &weir__command_activity_delete,
     &weir__command_activity_export,
     &weir__command_activity_import,
+    &weir__command_activity_settings,
     &weir__command_serve,
     &weir__command_stats,
     &weir__command_bench_commit,

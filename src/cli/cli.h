@@ -88,6 +88,7 @@ extern const weir__command weir__command_activity_heartbeat;
 extern const weir__command weir__command_activity_insert;
 extern const weir__command weir__command_activity_delete;
 extern const weir__command weir__command_activity_import;
+extern const weir__command weir__command_activity_settings;
 extern const weir__command weir__command_serve;
 extern const weir__command weir__command_stats;
 extern const weir__command weir__command_bench_commit;

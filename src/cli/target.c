@@ -505,6 +505,67 @@ int weir__target_export(weir__target *target, const char *bucket, weir_activity_
     return code;
 }
 
+// --------------------------------------------------------------------------------------------------- settings
+
+static int setting_path(weir__text *path, const char *name, weir_error *err)
+{
+    if (name != NULL && name[0] == '\0')
+        return weir__error_set(err, WEIR_INVALID, "a server cannot be asked for the setting without a name");
+    weir__text_add(path, "/settings");
+    if (name != NULL)
+        weir__remote_add_segment(path, name);
+    return path->failed ? no_memory(err) : WEIR_OK;
+}
+
+static int ask_setting(weir__target *target, const char *name, char **json, weir_error *err)
+{
+    answer a = {.fd = -1};
+    weir__text path = {0};
+    weir__text value = {0};
+    int code = setting_path(&path, name, err);
+    if (code == WEIR_OK)
+        code = ask(target, &(weir__remote_request){.method = "GET", .path = path.data}, &a, err);
+    weir__text_free(&path);
+    if (code != WEIR_OK)
+        return code;
+    code = next_value(&a, &value, err);
+    if (code == WEIR_OK && (*json = weir__text_take(&value)) == NULL)
+        code = no_memory(err);
+    weir__text_free(&value);
+    end_answer(&a);
+    return code;
+}
+
+int weir__target_setting_get(weir__target *target, const char *name, char **json, weir_error *err)
+{
+    *json = NULL;
+    if (target->file == NULL)
+        return ask_setting(target, name, json, err);
+    if (name == NULL)
+        return weir_activity_settings(target->file, json, err);
+    const int code = weir_activity_setting_get(target->file, name, json, err);
+    if (code == WEIR_OK && *json == NULL && (*json = strdup("null")) == NULL)
+        return no_memory(err);
+    return code;
+}
+
+int weir__target_setting_set(weir__target *target, const char *name, const char *json, weir_error *err)
+{
+    weir__text path = {0};
+    if (target->file != NULL)
+        return json != NULL ? weir_activity_setting_set(target->file, name, json, strlen(json), err)
+                            : weir_activity_setting_delete(target->file, name, err);
+    weir__remote_request request = {.method = json != NULL ? "POST" : "DELETE",
+                                    .body = json,
+                                    .body_size = json != NULL ? strlen(json) : 0};
+    int code = setting_path(&path, name, err);
+    request.path = path.data;
+    if (code == WEIR_OK)
+        code = weir__remote_call(target->remote, &request, err);
+    weir__text_free(&path);
+    return code;
+}
+
 // ----------------------------------------------------------------------------------------------------- import
 
 typedef struct sending {

@@ -102,6 +102,12 @@ int weir__target_import(weir__target *target, const weir__target_input *input, w
 int weir__target_insert(weir__target *target, const char *bucket, const weir__target_input *input,
                         weir_event_fn *each, void *context, weir_error *err);
 
+// The value of a setting, or all of them as one object (`name` NULL), as JSON, malloc'd; "null" for one that is not
+// set.
+int weir__target_setting_get(weir__target *target, const char *name, char **json, weir_error *err);
+// `json` NULL: removes it.
+int weir__target_setting_set(weir__target *target, const char *name, const char *json, weir_error *err);
+
 // The path of the database of ActivityWatch's server.
 int weir__target_default_path(weir__text *path, weir_error *err);
 

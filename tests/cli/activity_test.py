@@ -167,6 +167,24 @@ def test_limit(target):
 
 
 @both
+def test_settings(target):
+    """settings are set, shown and removed, and a privacy filter is in force at once"""
+    target.fine("create", "tea")
+    rule = [{"enabled": True, "field": "title", "pattern": "secret", "action": "redact", "replacement": "(private)"}]
+    problems = []
+    for words, wanted in ((["settings"], "{}\n"), (["settings", "a/b"], "null\n"), (["settings", "a/b", '{"y":1,"x":[]}'], ""),
+                          (["settings", "a/b"], '{"x":[],"y":1}\n'), (["settings", "c", "2.50"], ""),
+                          (["settings"], '{"a/b":{"x":[],"y":1},"c":2.5}\n'), (["settings", "c", "--unset"], ""),
+                          (["settings", "c", "--unset"], ""), (["settings", "c", "--json"], "null\n"),
+                          (["settings", "privacy_filters", json.dumps(rule)], "")):
+        problems += differences(words, (0, wanted, ""), target.weir(*words))
+    target.fine("heartbeat", "tea", '{"title":"my secret"}')
+    (event,) = json.loads(target.fine("events", "tea", "--json"))
+    problems += differences("a long name", (1, ""), target.weir("settings", "n" * 128)[:2])
+    return problems + differences("filtered", ({"title": "(private)"},), (event["data"],))
+
+
+@both
 def test_export_to_file(target):
     """an exported file appears whole, and none is overwritten unasked"""
     target.fine("create", "tea")
@@ -351,6 +369,6 @@ def test_strange_servers(place):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(Tap(), [test_whole_life, test_failures, test_hostile_names, test_limit, test_export_to_file,
+    sys.exit(run_tests(Tap(), [test_whole_life, test_failures, test_hostile_names, test_limit, test_settings, test_export_to_file,
                                test_strange_files, test_default_path, test_locked, test_beside_a_server, test_keys,
                                test_strange_servers]))

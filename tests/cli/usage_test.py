@@ -12,7 +12,7 @@ from tap import Tap
 
 COMMANDS = ["run", "runs list", "runs show", "runs logs", "runs cancel", "runs delete", "runs cleanup", "runs repair",
             "activity buckets", "activity events", "activity create", "activity heartbeat", "activity insert",
-            "activity delete", "activity export", "activity import", "serve", "stats", "bench commit",
+            "activity delete", "activity export", "activity import", "activity settings", "serve", "stats", "bench commit",
             "bench heartbeat", "version"]
 
 # (arguments, stderr); all of them exit with 2 and print nothing to stdout.
@@ -74,6 +74,11 @@ WRONG = [
      "weir: unknown option \"-1\"\nTry \"weir activity delete --help\".\n"),
     (["activity", "delete", "b", "x"],
      "weir: EVENT is the number of an event, as weir activity events shows it\nTry \"weir activity delete --help\".\n"),
+    (["activity", "settings", "a", "text"],
+     "weir: VALUE must be JSON, text in double quotes: at byte 0 of the JSON text: a value was expected, not 't'\n"
+     "Try \"weir activity settings --help\".\n"),
+    (["activity", "settings", "--unset"],
+     "weir: --unset takes a NAME and no VALUE\nTry \"weir activity settings --help\".\n"),
     (["activity", "buckets", "--db", "a", "--url", "http://127.0.0.1"],
      "weir: --db and --url cannot both be given\nTry \"weir activity buckets --help\".\n"),
     (["activity", "buckets", "--api-key-file", "k"],
