@@ -13,6 +13,7 @@ struct weir__peer {
     uint64_t deadline_ns;             // peers' lock; WEIR__FOREVER: none
     bool had_request;                 // peers' lock
     bool receiving;                   // peers' lock; its request has begun and not yet come
+    bool hung_up;                     // peers' lock; it was found to have hung up in this request
     bool reaped;                      // peers' lock
     int fd;                           // immutable
     char address[WEIR__ADDRESS_SIZE]; // immutable
@@ -69,6 +70,7 @@ void weir__peer_request_begins(weir__peers *peers, weir__peer *peer, uint64_t no
         peer->deadline_ns = weir__deadline_ns(now_ns, peers->request_ns);
     peer->had_request = true;
     peer->receiving = true;
+    peer->hung_up = false;
     pthread_mutex_unlock(&peers->lock);
 }
 
@@ -77,6 +79,7 @@ static void set_deadline(weir__peers *peers, weir__peer *peer, bool receiving, u
     pthread_mutex_lock(&peers->lock);
     peer->deadline_ns = deadline_ns;
     peer->receiving = receiving;
+    peer->hung_up = false;
     pthread_mutex_unlock(&peers->lock);
 }
 
@@ -105,11 +108,14 @@ int weir__peer_fd(const weir__peer *peer)
     return peer->fd;
 }
 
-// In the middle of its request, which then cannot be answered.
-static bool has_hung_up(const weir__peer *peer)
+// In the middle of its request, which then cannot be answered. Believed when it is found twice: the first time the
+// library may have read all of the request and be about to say so.
+static bool has_hung_up(weir__peer *peer)
 {
     char byte;
-    return peer->receiving && recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    const bool before = peer->hung_up;
+    peer->hung_up = peer->receiving && recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return before && peer->hung_up;
 }
 
 size_t weir__peers_reap(weir__peers *peers, uint64_t now_ns)

@@ -107,7 +107,8 @@ static void who_hangs_up_in_a_request_is_ended(void **state)
     weir__peer_request_has_come(&link.peers, link.peer);
     assert_int_equal(weir__peers_reap(&link.peers, 3), 0); // it waits for its answer
     weir__peer_progress(&link.peers, link.peer, 3);
-    assert_int_equal(weir__peers_reap(&link.peers, 4), 1);
+    assert_int_equal(weir__peers_reap(&link.peers, 4), 0); // once is not enough
+    assert_int_equal(weir__peers_reap(&link.peers, 5), 1);
     close_link(&link);
 }
 

@@ -6,6 +6,8 @@
 //          |               |                |                        |
 //       on_target -> on_request(1) -> on_request(2…) -> suspend -> worker -> resume -> on_request -> on_completed
 //         NEW           guard         RECEIVING         WORKING                ANSWERED
+//                         |                |
+//                         |                +-- EVENT lane: the handler runs here, and answers at once or suspends
 //                         |
 //                         +-- refused: the body is thrown away, then the refusal is sent. A body over the limit
 //                             is refused at once, and then drained (DRAINING): closing with unread bytes would
