@@ -46,7 +46,10 @@ def some_requests(rng, targets, headers, bodies):
     for _ in range(rng.randint(1, 3)):
         lines = [f"{rng.choice(METHODS)} {rng.choice(targets)} HTTP/1.{rng.randint(0, 1)}"]
         lines += ["Host: localhost"] * (rng.random() < 0.8) + rng.sample(headers, rng.randint(0, 4))
-        data += "\r\n".join(lines).encode() + b"\r\n\r\n" + rng.choice(bodies)
+        body = rng.choice(bodies)
+        if rng.random() < 0.5:  # whole requests, so that what they ask for is done, too
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        data += "\r\n".join(lines).encode() + b"\r\n\r\n" + body
     if rng.random() < 0.4:
         damaged = bytearray(data)
         for _ in range(rng.randint(1, 8)):
