@@ -36,7 +36,8 @@ extern "C" {
 #define WEIR_ACTIVITY_USER_VERSION 5
 // One event's or bucket's data, and one setting, as JSON text.
 #define WEIR_ACTIVITY_DATA_BYTES_MAX (16U << 20)
-#define WEIR_ACTIVITY_JSON_DEPTH_MAX 128
+// How deep that JSON may be: the peer, which reads it with serde_json, dies of more.
+#define WEIR_ACTIVITY_JSON_DEPTH_MAX 127
 // A bucket's id, type, client and hostname, each. UTF-8 without control characters is not asked for: the
 // peer does not either.
 #define WEIR_ACTIVITY_NAME_BYTES_MAX 4096

@@ -159,7 +159,7 @@ static void depth_is_bounded(void **state)
             weir__text_char(&json, '}');
         weir__text_char(&json, '}');
         expect_parse(weir__text_string(&json),
-                     depth <= WEIR_ACTIVITY_JSON_DEPTH_MAX ? WEIR_OK : WEIR_INVALID);
+                     depth - 1 <= WEIR_ACTIVITY_JSON_DEPTH_MAX ? WEIR_OK : WEIR_INVALID);
         weir__text_free(&json);
     }
     char deep[400];

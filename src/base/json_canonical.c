@@ -6,7 +6,7 @@
 // compared as they come, too; most objects that we meet were written by a program with sorted keys, or by us, and are
 // done when they end. The others are put in order then: their members are sorted by key, copied in that order to a
 // scratch text, and copied back. So a member moves once for each open object that was out of order, at most
-// WEIR__JSON_DEPTH_MAX times.
+// WEIR__JSON_VALUE_DEPTH_MAX times.
 //
 // Keys are compared as the bytes they stand for, which is not the order of their texts: a quote is written with a
 // backslash, which is greater than most letters.
@@ -28,8 +28,8 @@ typedef struct json_writer {
     weir__json_sink sink;
     member *members; // of all open objects, the outermost's first
     size_t member_count, member_capacity;
-    size_t first[WEIR__JSON_DEPTH_MAX]; // for each open container: where its members start
-    bool is_unsorted[WEIR__JSON_DEPTH_MAX];
+    size_t first[WEIR__JSON_VALUE_DEPTH_MAX]; // for each open container: where its members start
+    bool is_unsorted[WEIR__JSON_VALUE_DEPTH_MAX];
     unsigned depth;
     member few[members_few]; // enough for almost all
 } json_writer;
@@ -166,10 +166,10 @@ static bool end_value(const json_writer *writer)
 
 static bool open_container(json_writer *writer, char opening)
 {
-    if (writer->depth == WEIR__JSON_DEPTH_MAX) // within a deeper document
+    if (writer->depth == WEIR__JSON_VALUE_DEPTH_MAX) // within a deeper document
         return weir__json_fail(writer->reader, WEIR_INVALID,
                                writer->reader->window_offset + writer->reader->at, "nested deeper than %d",
-                               WEIR__JSON_DEPTH_MAX);
+                               WEIR__JSON_VALUE_DEPTH_MAX);
     writer->first[writer->depth] = writer->member_count;
     writer->is_unsorted[writer->depth] = false;
     writer->depth++;
@@ -422,9 +422,9 @@ static const char *pass_value(const char *at, const char *end, unsigned depth)
         return NULL;
     switch (*at) {
     case '{':
-        return depth < WEIR__JSON_DEPTH_MAX ? pass_object(at + 1, end, depth + 1) : NULL;
+        return depth < WEIR__JSON_VALUE_DEPTH_MAX ? pass_object(at + 1, end, depth + 1) : NULL;
     case '[':
-        return depth < WEIR__JSON_DEPTH_MAX ? pass_array(at + 1, end, depth + 1) : NULL;
+        return depth < WEIR__JSON_VALUE_DEPTH_MAX ? pass_array(at + 1, end, depth + 1) : NULL;
     case '"':
         return pass_string(at, end);
     case 't':

@@ -173,8 +173,8 @@ static void what_is_not_canonical(void **state)
 static void depth_is_bounded(void **state)
 {
     (void)state;
-    for (size_t depth = WEIR__JSON_DEPTH_MAX; depth <= WEIR__JSON_DEPTH_MAX + 1; depth++) {
-        const bool fits = depth == WEIR__JSON_DEPTH_MAX;
+    for (size_t depth = WEIR__JSON_VALUE_DEPTH_MAX; depth <= WEIR__JSON_VALUE_DEPTH_MAX + 1; depth++) {
+        const bool fits = depth == WEIR__JSON_VALUE_DEPTH_MAX;
         weir__text json = {0};
         weir__text out = {0};
         for (size_t i = 0; i < depth; i++)

@@ -20,7 +20,8 @@
 
 enum {
     WEIR__JSON_DEPTH_MAX = 128,
-    WEIR__JSON_FRAME_MAX = 8, // what a document may be deeper than the values in it, see depth_max
+    WEIR__JSON_VALUE_DEPTH_MAX = 127, // in canonical form: serde_json, which reads it elsewhere, refuses more
+    WEIR__JSON_FRAME_MAX = 8,         // what a document may be deeper than the values in it, see depth_max
     WEIR__JSON_WINDOW_BYTES = 64 << 10,
 };
 
@@ -91,7 +92,7 @@ int weir__json_reader_skip(weir__json_reader *reader, weir_error *err);
 // everything else raw; integers of -2^63 to 2^64 - 1 as they are, without leading minus zero (-0 is -0.0); other
 // numbers as the shortest text that reads back as the same double, always with a point or an exponent: 1.0, 8.25,
 // 0.00001, 1e-6, 1000000000000000.0, 1e16. Needs memory for the value twice, and 16 bytes for each member of an
-// open object.
+// open object. INVALID when it is more than WEIR__JSON_VALUE_DEPTH_MAX deep.
 int weir__json_reader_canonical(weir__json_reader *reader, weir__text *out, weir_error *err);
 
 // Appends one whole JSON text in canonical form. `wanted`: the type that it must have, or WEIR__JSON_END for
