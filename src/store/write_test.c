@@ -175,6 +175,12 @@ static bool is_visible(void *arg)
     return witness_rows(s->fx->witness, s->id) == 1;
 }
 
+// A commit is seen by others before the writer, whose thread it is, has counted it.
+static bool is_counted(void *arg)
+{
+    return stats_of(arg).groups > 0;
+}
+
 static void a_lingering_group_is_committed_when_its_time_has_come(void **state)
 {
     (void)state;
@@ -191,6 +197,7 @@ static void a_lingering_group_is_committed_when_its_time_has_come(void **state)
     weir__clock_fake_advance(&clock, 2 * WEIR__NS_PER_MS);
     sighting s = {&fx, 2};
     assert_true(await(is_visible, &s));
+    assert_true(await(is_counted, fx.store));
     assert_int_equal(stats_of(fx.store).groups, 1);
     fixture_judge(&fx);
     weir__clock_fake_fini(&clock);
