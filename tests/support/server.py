@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -52,7 +53,11 @@ class Server:
         self.process, self.port, self.errors = None, None, None
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())  # nobody else calls it then
+            raise
         return self
 
     def __exit__(self, *_):
