@@ -108,22 +108,22 @@ int weir_event_parse(const char *json, size_t size, weir_event **event, weir_err
 // event with an id replaces the event of that id in this bucket; if that is another bucket's: CONSTRAINT; an
 // id that is not there is taken over, up to 2^62.
 // What a privacy filter drops gets id 0. No events: WEIR_OK, whatever the bucket. Errors: NOTFOUND (no such
-// bucket), INVALID (data that is not a JSON object, an end out of range), CONSTRAINT, and those of
-// weir_write().
+// bucket), INVALID (data that is no JSON, a moment or an end out of range, an id that is too large), MISMATCH
+// (data that is no JSON object), TOOBIG, CONSTRAINT, and those of weir_write().
 int weir_activity_insert(weir_activity *activity, const char *bucket_id, const weir_event *events,
                          size_t count, int64_t *ids, weir_error *err);
 
 // The same from a JSON array of any length, in bounded memory: `each` (may be NULL) is called for every
-// event that was kept, in order, with its id, after the commit; an error from there on undoes nothing. Errors
-// besides: MISMATCH, TOOBIG.
+// event that was kept, in order, with its id, after the commit; an error from there on undoes nothing. TOOBIG
+// also when these ids, in more than four million places, do not follow one another.
 int weir_activity_insert_json(weir_activity *activity, const char *bucket_id,
                               const weir_activity_input *input, weir_event_fn *each, void *context,
                               weir_error *err);
 
 // A heartbeat: merges into the newest event of the bucket when the data are equal and it starts not before
-// that event and at most `pulsetime_s` seconds after its end; else inserts. *result (may be NULL) is the
-// event as it stands then, always with an id, malloc'd (free()). When a privacy filter drops it: the newest
-// event, or the heartbeat itself without an id.
+// that event and at most `pulsetime_s` seconds after its end; else inserts, with the id that it may have.
+// *result (may be NULL) is the event as it stands then, always with an id, malloc'd (free()). When a privacy
+// filter drops it: the newest event, or the heartbeat itself without an id. Errors: as weir_activity_insert().
 int weir_activity_heartbeat(weir_activity *activity, const char *bucket_id, const weir_event *beat,
                             double pulsetime_s, weir_event **result, weir_error *err);
 

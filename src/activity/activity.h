@@ -74,6 +74,10 @@ int weir__activity_write(weir_activity *activity, weir__activity_job_fn *job, vo
 int weir__activity_write_alone(weir_activity *activity, weir__activity_job_fn *job, void *arg,
                                const char *label, weir_error *err);
 
+// One of the two, for a job that writes so many events.
+int weir__activity_write_events(weir_activity *activity, weir__activity_job_fn *job, void *arg,
+                                uint64_t count, const char *label, weir_error *err);
+
 // The first and the last call of a job that goes to the store by itself.
 void weir__activity_enter(weir_activity *activity, weir_tx *tx);
 void weir__activity_leave(weir_activity *activity, weir_tx *tx, int result);
@@ -179,6 +183,10 @@ weir_event *weir__activity_event_copy(const weir_event *event);
 int weir__activity_event_insert(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
                                 const weir_event *event, int64_t *id, weir_error *err);
 
+// In any transaction: gives one event of a bucket, unclipped, if it is there. CORRUPT: it is, but cannot be read.
+int weir__activity_event_read(weir_tx *tx, int64_t bucketrow, int64_t id, weir_event_fn *each, void *context,
+                              bool *exists, weir_error *err);
+
 // In any transaction: the events of a bucket, as weir_activity_events() gives them. `query` NULL: all.
 int weir__activity_events_read(weir_activity *activity, weir_tx *tx, int64_t bucketrow,
                                const weir_event_query *query, weir_event_fn *each, void *context,
@@ -195,15 +203,16 @@ typedef struct weir__activity_source {
     void *context;
 } weir__activity_source;
 
-// Told of each event of a source in its order: its row's id, 0 for one that a filter dropped. What it keeps it
-// must overwrite when the source is rewound.
+// Told of each event of a source that no filter dropped, in their order: its place among all of them, from 0,
+// and its row's id.
 typedef int weir__activity_kept_fn(void *context, uint64_t index, int64_t id, weir_error *err);
 
 // In a job: lets the rules change an event, or drop it. `event` may point into `activity->scratch` afterwards.
 int weir__activity_filter(weir_activity *activity, weir_tx *tx, const char *bucket_id, weir_event *event,
                           bool *keep, weir_error *err);
 
-// In a job: rewinds, filters and inserts all events of a source. `kept` may be NULL.
+// In a job: rewinds, filters and inserts all events of a source. `kept` may be NULL; what it was told by a run of
+// the job before this one holds no more.
 int weir__activity_insert_all(weir_activity *activity, weir_tx *tx, const char *bucket_id, int64_t bucketrow,
                               const weir__activity_source *source, weir__activity_kept_fn *kept,
                               void *context, weir_error *err);

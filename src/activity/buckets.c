@@ -384,7 +384,8 @@ int weir_activity_bucket_delete(weir_activity *activity, const char *bucket_id, 
     const int rc = weir__activity_check_name("id", bucket_id, err);
     if (rc != WEIR_OK)
         return rc;
-    return weir__activity_write(activity, delete_bucket, (void *)bucket_id, "activity: delete a bucket", err);
+    return weir__activity_write_alone(activity, delete_bucket, (void *)bucket_id, "activity: delete a bucket",
+                                      err);
 }
 
 typedef struct renaming {

@@ -29,6 +29,7 @@ enum {
     SLOTS = 256, // a power of two
     BUCKETS_MAX = 1024,
     DATA_BYTES_MAX = 64 << 10,
+    EVENTS_FEW = 1000, // that a job writes; with more it has a transaction of its own
 };
 
 struct weir__activity_cache {
@@ -139,6 +140,12 @@ int weir__activity_write_alone(weir_activity *activity, weir__activity_job_fn *j
                                const char *label, weir_error *err)
 {
     return write_call(activity, job, arg, label, true, err);
+}
+
+int weir__activity_write_events(weir_activity *activity, weir__activity_job_fn *job, void *arg,
+                                uint64_t count, const char *label, weir_error *err)
+{
+    return write_call(activity, job, arg, label, count > EVENTS_FEW, err);
 }
 
 // ----------------------------------------------------------------------------------------------- the buckets

@@ -25,10 +25,14 @@ int weir__activity_check_data(const char *json, size_t size, weir__text *scratch
 {
     *data = json != NULL ? json : "{}";
     *data_size = json == NULL || size == WEIR_TEXT_TERMINATED ? strlen(*data) : size;
+    if (*data_size == 0)
+        return weir__error_set(err, WEIR_INVALID,
+                               "the data are empty; data_size is WEIR_TEXT_TERMINATED for a string that ends "
+                               "with a NUL");
     if (*data_size > WEIR_ACTIVITY_DATA_BYTES_MAX)
         return weir__error_set(err, WEIR_TOOBIG, "data of %zu bytes is more than the %u that may be stored",
                                *data_size, WEIR_ACTIVITY_DATA_BYTES_MAX);
-    if (*data_size > 0 && **data == '{' && weir__json_is_canonical(*data, *data_size))
+    if (**data == '{' && weir__json_is_canonical(*data, *data_size))
         return WEIR_OK;
     weir__text_clear(scratch);
     const int rc = weir__json_canonical(*data, *data_size, WEIR__JSON_OBJECT, scratch, err);
@@ -203,7 +207,7 @@ int weir__activity_insert_all(weir_activity *activity, weir_tx *tx, const char *
         rc = weir__activity_filter(activity, tx, bucket_id, &event, &keep, err);
         if (rc == WEIR_OK && keep)
             rc = weir__activity_event_insert(activity, tx, bucketrow, &event, &id, err);
-        if (rc == WEIR_OK && kept != NULL)
+        if (rc == WEIR_OK && keep && kept != NULL)
             rc = kept(context, index, id, err);
     }
     return rc;
@@ -251,6 +255,8 @@ static int insert_array(weir_activity *activity, weir_tx *tx, void *arg, weir_er
     const int rc = weir__activity_bucket_enter(activity, tx, a->bucket_id, &bucket, err);
     if (rc != WEIR_OK)
         return rc;
+    if (a->ids != NULL)
+        memset(a->ids, 0, a->count * sizeof *a->ids);
     return weir__activity_insert_all(activity, tx, a->bucket_id, bucket->row, &source,
                                      a->ids != NULL ? array_kept : NULL, a, err);
 }
@@ -284,8 +290,6 @@ int weir_activity_insert(weir_activity *activity, const char *bucket_id, const w
 {
     if (count == 0)
         return WEIR_OK;
-    if (ids != NULL)
-        memset(ids, 0, count * sizeof *ids);
     int rc = weir__activity_check_name("id", bucket_id, err);
     if (rc != WEIR_OK)
         return rc;
@@ -294,7 +298,7 @@ int weir_activity_insert(weir_activity *activity, const char *bucket_id, const w
     a.events = calloc(count, sizeof *a.events);
     rc = a.events != NULL ? check_all(events, &a, &arena, err) : weir__activity_no_memory(err);
     if (rc == WEIR_OK)
-        rc = weir__activity_write(activity, insert_array, &a, "activity: insert events", err);
+        rc = weir__activity_write_events(activity, insert_array, &a, count, "activity: insert events", err);
     if (rc != WEIR_OK && ids != NULL)
         memset(ids, 0, count * sizeof *ids);
     weir__text_free(&arena);
@@ -508,51 +512,58 @@ int weir_activity_count(weir_activity *activity, const char *bucket_id, const we
     return rc;
 }
 
+int weir__activity_event_read(weir_tx *tx, int64_t bucketrow, int64_t id, weir_event_fn *each, void *context,
+                              bool *exists, weir_error *err)
+{
+    weir__text scratch = {0};
+    weir_stmt *stmt = NULL;
+    *exists = false;
+    int rc = weir_prepare(
+        tx, "SELECT id, starttime, endtime, data FROM events WHERE id = $1 AND bucketrow = $2", &stmt, err);
+    if (rc != WEIR_OK)
+        return rc;
+    weir_bind_int64(stmt, 1, id);
+    weir_bind_int64(stmt, 2, bucketrow);
+    rc = weir_step(stmt, exists, err);
+    if (rc == WEIR_OK && *exists) {
+        weir_event event;
+        bool readable = false;
+        rc = read_row(stmt, &scratch, &event, &readable, err);
+        if (rc == WEIR_OK && readable)
+            rc = each(context, &event, err);
+        else if (rc == WEIR_OK)
+            rc =
+                weir__error_set(err, WEIR_CORRUPT,
+                                "the event %lld cannot be read: its row holds something else", (long long)id);
+    }
+    weir_reset(stmt);
+    weir__text_free(&scratch);
+    return rc;
+}
+
 typedef struct getting {
     event_key key;
     weir_event *event;
 } getting;
 
-static int copy_row(weir_stmt *stmt, getting *job, weir_error *err)
+static int keep_event(void *context, const weir_event *event, weir_error *err)
 {
-    weir__text scratch = {0};
-    weir_event event;
-    bool readable = false;
-    int rc = read_row(stmt, &scratch, &event, &readable, err);
-    if (rc == WEIR_OK && !readable)
-        rc = weir__error_set(err, WEIR_CORRUPT,
-                             "the event %lld of bucket '%s' cannot be read: its row holds something else",
-                             (long long)job->key.id, job->key.bucket_id);
-    if (rc == WEIR_OK) {
-        job->event = weir__activity_event_copy(&event);
-        rc = job->event != NULL ? WEIR_OK : weir__activity_no_memory(err);
-    }
-    weir__text_free(&scratch);
-    return rc;
+    getting *const job = context;
+    job->event = weir__activity_event_copy(event);
+    return job->event != NULL ? WEIR_OK : weir__activity_no_memory(err);
 }
 
 static int get_event(weir_tx *tx, void *arg, weir_error *err)
 {
     getting *const job = arg;
-    weir_stmt *stmt = NULL;
-    bool has = false;
+    bool exists = false;
     int64_t row = 0;
     int rc = weir__activity_bucket_find(tx, job->key.bucket_id, &row, err);
     if (rc == WEIR_OK)
-        rc = weir_prepare(tx,
-                          "SELECT id, starttime, endtime, data FROM events WHERE id = $1 AND bucketrow = $2",
-                          &stmt, err);
-    if (rc != WEIR_OK)
-        return rc;
-    weir_bind_int64(stmt, 1, job->key.id);
-    weir_bind_int64(stmt, 2, row);
-    rc = weir_step(stmt, &has, err);
-    if (rc == WEIR_OK && has)
-        rc = copy_row(stmt, job, err);
-    else if (rc == WEIR_OK)
+        rc = weir__activity_event_read(tx, row, job->key.id, keep_event, job, &exists, err);
+    if (rc == WEIR_OK && !exists)
         rc = weir__error_set(err, WEIR_NOTFOUND, "There is no event %lld in bucket '%s'",
                              (long long)job->key.id, job->key.bucket_id);
-    weir_reset(stmt);
     return rc;
 }
 

@@ -351,6 +351,11 @@ static void data_that_is_no_object_is_refused(void **state)
         if (code != WEIR_INVALID && code != WEIR_MISMATCH)
             fail_msg("%s: %s", bad[i], weir_code_name(code));
     }
+    weir_event forgotten = event_at(0, 0, "{}");
+    forgotten.data_size = 0;
+    weir_error err = WEIR_ERROR_INIT;
+    expect_code(code_of_insert(&d, "b", &forgotten, 1, &err), WEIR_INVALID, &err);
+    assert_non_null(strstr(err.text, "WEIR_TEXT_TERMINATED"));
     expect_events(&d, "b", NULL, "");
     expect_no_bucket(&d, "c");
     desk_fini(&d);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Export: one snapshot, written as it is read. At most one event and PIECE_BYTES are in memory, however long
-// the history is.
+// Export: one snapshot, written as it is read. At most one event or bucket and PIECE_BYTES are in memory, however
+// long the history is.
 #include "activity/activity.h"
 #include "activity/json.h"
 
@@ -52,9 +52,11 @@ static int add_bucket(void *context, weir_tx *tx, const weir_bucket *bucket, int
     weir__text_char(&work->out, ':');
     weir__bucket_json_begin(&work->out, bucket);
     weir__text_char(&work->out, '[');
-    const int rc = weir__activity_events_read(work->activity, tx, row, NULL, add_event, work, err);
+    int rc = weir__activity_events_read(work->activity, tx, row, NULL, add_event, work, err);
     weir__text_char(&work->out, ']');
     weir__bucket_json_end(&work->out);
+    if (rc == WEIR_OK && work->out.size >= PIECE_BYTES)
+        rc = flush(work, err);
     return rc;
 }
 
@@ -77,7 +79,9 @@ int weir_activity_export(weir_activity *activity, const char *bucket_id, uint32_
     };
     export work = {.activity = activity, .sink = sink, .context = context};
     weir_snapshot *snapshot = NULL;
-    int rc = weir_snapshot_open(activity->store, &options, &snapshot, err);
+    int rc = bucket_id != NULL ? weir__activity_check_name("id", bucket_id, err) : WEIR_OK;
+    if (rc == WEIR_OK)
+        rc = weir_snapshot_open(activity->store, &options, &snapshot, err);
     if (rc == WEIR_OK)
         rc = write_all(&work, weir_snapshot_tx(snapshot), bucket_id, err);
     weir_snapshot_close(snapshot);

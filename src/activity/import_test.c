@@ -515,6 +515,31 @@ static void a_sink_can_end_an_export(void **state)
     assert_int_equal(calls, 1);
 }
 
+static int take_piece(void *context, const void *bytes, size_t size, weir_error *err)
+{
+    size_t *const largest = context;
+    (void)bytes, (void)err;
+    *largest = size > *largest ? size : *largest;
+    return WEIR_OK;
+}
+
+// Buckets without events are no reason to hold more than a piece, either.
+static void an_export_of_many_buckets_comes_in_pieces(void **state)
+{
+    desk *const d = *state;
+    weir_error err = WEIR_ERROR_INIT;
+    static char name[WEIR_ACTIVITY_NAME_BYTES_MAX + 1];
+    memset(name, 'n', sizeof name - 1);
+    for (int i = 0; i < 40; i++) {
+        name[0] = (char)('0' + i);
+        const weir_bucket bucket = {.id = name, .type = name, .client = name, .hostname = name};
+        expect_ok(weir_activity_bucket_create(d->activity, &bucket, &err), &err);
+    }
+    size_t largest = 0;
+    expect_ok(weir_activity_export(d->activity, NULL, 0, take_piece, &largest, &err), &err);
+    assert_in_range(largest, 1, 100 << 10);
+}
+
 static void a_bucket_is_created_with_events(void **state)
 {
     desk *const d = *state;
@@ -613,6 +638,27 @@ static void an_array_is_inserted(void **state)
     expect_code(insert(d, "[{\"timestamp\":\"2018-01-01T01:01:01Z\",\"data\":{}}", &told, &err), WEIR_INVALID,
                 &err);
     assert_int_equal(flow_count(d, "SELECT count(*) FROM events"), 4);
+    const weir_activity_input one = flow_input("[{\"timestamp\":\"2018-01-01T01:01:01Z\",\"data\":{}}]");
+    expect_code(weir_activity_insert_json(d->activity, "\xff", &one, NULL, NULL, &err), WEIR_INVALID, &err);
+    expect_code(weir_activity_insert_json(d->activity, NULL, &one, NULL, NULL, &err), WEIR_INVALID, &err);
+    weir__text_free(&told);
+}
+
+// 0 is an id like any other, and an array may name one twice.
+static void the_ids_that_were_given_are_told(void **state)
+{
+    desk *const d = *state;
+    weir_error err = WEIR_ERROR_INIT;
+    weir__text told = {0};
+    must_create(d, "b");
+    expect_ok(insert(d,
+                     "[{\"id\":0,\"timestamp\":\"2018-01-01T01:01:01Z\",\"data\":{}},"
+                     "{\"id\":0,\"timestamp\":\"2018-01-01T01:01:01Z\",\"data\":{}}]",
+                     &told, &err),
+              &err);
+    assert_string_equal(weir__text_string(&told),
+                        "[{\"id\":0,\"timestamp\":\"2018-01-01T01:01:01Z\",\"duration\":0.0,\"data\":{}},"
+                        "{\"id\":0,\"timestamp\":\"2018-01-01T01:01:01Z\",\"duration\":0.0,\"data\":{}}");
     weir__text_free(&told);
 }
 
@@ -659,9 +705,11 @@ int main(void)
         TEST(a_heartbeat_waits_for_an_import),
         TEST(an_export_is_clipped_sorted_and_exact),
         TEST(a_sink_can_end_an_export),
+        TEST(an_export_of_many_buckets_comes_in_pieces),
         TEST(a_bucket_is_created_with_events),
         TEST(this_machine_is_filled_in),
         TEST(an_array_is_inserted),
+        TEST(the_ids_that_were_given_are_told),
         TEST(an_array_is_all_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 // Events of a JSON array into a bucket. The array is read up to three times and never held: once to check it,
 // on the caller's thread; by the job that inserts; and to tell the caller what was kept. What is remembered
 // from the job are the ids it gave. They follow one another, so they are kept as runs: an array in which every
-// event is new costs one.
+// event is new costs one. There are at most RUNS_MAX.
 //
 // Where privacy filters are in force the input is not what was stored, and the third reading goes to the
 // database instead.
@@ -12,9 +12,9 @@
 #include "activity/input.h"
 #include "activity/json.h"
 
-enum { EVENTS_FEW = 1000 }; // more get a transaction of their own
+enum { RUNS_MAX = 4 << 20 }; // 64 MiB
 
-// Ids that follow one another; or 0, as often as `count` says.
+// Ids that follow one another.
 typedef struct run {
     int64_t first;
     uint64_t count;
@@ -23,6 +23,9 @@ typedef struct run {
 typedef struct insertion {
     const char *bucket_id;
     weir__input_events events;
+    bool is_told; // else nobody asks for the ids
+    // Of the last run of the job.
+    int64_t bucketrow;
     bool is_filtered;
     run *runs;
     size_t count, capacity;
@@ -32,18 +35,17 @@ typedef struct insertion {
 
 static bool extends(const run *last, int64_t id)
 {
-    return last->first == 0 ? id == 0 : (uint64_t)id == (uint64_t)last->first + last->count;
+    return (uint64_t)id == (uint64_t)last->first + last->count;
 }
 
-static int add_id(void *context, uint64_t index, int64_t id, weir_error *err)
+static int add_run(insertion *work, int64_t first, weir_error *err)
 {
-    insertion *const work = context;
-    if (index == 0)
-        work->count = 0; // the job runs again
-    if (work->count > 0 && extends(&work->runs[work->count - 1], id)) {
-        work->runs[work->count - 1].count++;
-        return WEIR_OK;
-    }
+    if (work->count == RUNS_MAX)
+        return weir__error_set(
+            err, WEIR_TOOBIG,
+            "the ids of the events do not follow one another, in more than %d places: send "
+            "them in parts",
+            RUNS_MAX);
     if (work->count == work->capacity) {
         const size_t capacity = work->capacity == 0 ? 16 : work->capacity * 2;
         run *const grown = realloc(work->runs, capacity * sizeof *grown);
@@ -52,7 +54,17 @@ static int add_id(void *context, uint64_t index, int64_t id, weir_error *err)
         work->runs = grown;
         work->capacity = capacity;
     }
-    work->runs[work->count++] = (run){.first = id, .count = 1};
+    work->runs[work->count++] = (run){.first = first, .count = 1};
+    return WEIR_OK;
+}
+
+static int add_id(void *context, uint64_t index, int64_t id, weir_error *err)
+{
+    insertion *const work = context;
+    (void)index;
+    if (work->count == 0 || !extends(&work->runs[work->count - 1], id))
+        return add_run(work, id, err);
+    work->runs[work->count - 1].count++;
     return WEIR_OK;
 }
 
@@ -81,8 +93,10 @@ static int insert_job(weir_activity *activity, weir_tx *tx, void *arg, weir_erro
     int rc = weir__activity_bucket_enter(activity, tx, work->bucket_id, &bucket, err);
     if (rc != WEIR_OK)
         return rc;
+    work->bucketrow = bucket->row;
     const weir__activity_source source = weir__input_events_source(&work->events);
-    rc = weir__activity_insert_all(activity, tx, work->bucket_id, bucket->row, &source, add_id, work, err);
+    rc = weir__activity_insert_all(activity, tx, work->bucket_id, bucket->row, &source,
+                                   work->is_told ? add_id : NULL, work, err);
     work->is_filtered = weir__privacy_is_active(activity);
     return rc;
 }
@@ -108,31 +122,6 @@ static int tell_from_input(insertion *work, weir_event_fn *each, void *context, 
     return rc;
 }
 
-static int tell_row(weir_tx *tx, int64_t id, weir_event_fn *each, void *context, weir_error *err)
-{
-    weir_stmt *stmt = NULL;
-    bool row = false;
-    int rc = weir_prepare(tx, "SELECT starttime, endtime, data FROM events WHERE id=$1", &stmt, err);
-    if (rc != WEIR_OK)
-        return rc;
-    weir_bind_int64(stmt, 1, id);
-    rc = weir_step(stmt, &row, err);
-    if (rc != WEIR_OK || !row) // deleted already
-        return rc;
-    const int64_t start_ns = weir_column_int64(stmt, 0);
-    const weir_event event = {
-        .has_id = true,
-        .id = id,
-        .start_ns = start_ns,
-        .duration_ns = weir_column_int64(stmt, 1) - start_ns,
-        .data = weir_column_text(stmt, 2),
-        .data_size = weir_column_size(stmt, 2),
-    };
-    rc = each(context, &event, err);
-    weir_reset(stmt);
-    return rc;
-}
-
 static int tell_from_database(weir_activity *activity, const insertion *work, weir_event_fn *each,
                               void *context, weir_error *err)
 {
@@ -141,8 +130,10 @@ static int tell_from_database(weir_activity *activity, const insertion *work, we
     int rc = weir_snapshot_open(activity->store, &options, &snapshot, err);
     for (size_t i = 0; rc == WEIR_OK && i < work->count; i++) {
         const run *const ids = &work->runs[i];
-        for (uint64_t k = 0; rc == WEIR_OK && ids->first != 0 && k < ids->count; k++)
-            rc = tell_row(weir_snapshot_tx(snapshot), ids->first + (int64_t)k, each, context, err);
+        bool exists = false; // or is deleted already
+        for (uint64_t k = 0; rc == WEIR_OK && k < ids->count; k++)
+            rc = weir__activity_event_read(weir_snapshot_tx(snapshot), work->bucketrow,
+                                           ids->first + (int64_t)k, each, context, &exists, err);
     }
     weir_snapshot_close(snapshot);
     return rc;
@@ -152,12 +143,17 @@ int weir_activity_insert_json(weir_activity *activity, const char *bucket_id,
                               const weir_activity_input *input, weir_event_fn *each, void *context,
                               weir_error *err)
 {
-    insertion work = {.bucket_id = bucket_id, .events = {.from = input, .takes_ids = true}};
+    insertion work = {
+        .bucket_id = bucket_id,
+        .events = {.from = input, .takes_ids = true},
+        .is_told = each != NULL,
+    };
     uint64_t count = 0;
-    int rc = check(&work.events, &count, err);
+    int rc = weir__activity_check_name("id", bucket_id, err);
+    if (rc == WEIR_OK)
+        rc = check(&work.events, &count, err);
     if (rc == WEIR_OK && count > 0)
-        rc = count <= EVENTS_FEW ? weir__activity_write(activity, insert_job, &work, "events", err)
-                                 : weir__activity_write_alone(activity, insert_job, &work, "events", err);
+        rc = weir__activity_write_events(activity, insert_job, &work, count, "events", err);
     if (rc == WEIR_OK && each != NULL)
         rc = work.is_filtered ? tell_from_database(activity, &work, each, context, err)
                               : tell_from_input(&work, each, context, err);

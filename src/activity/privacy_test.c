@@ -108,6 +108,11 @@ static void arrays_are_filtered(void **state)
     flow_set(d, "privacy_filters", REDACT_SECRETS);
     expect_ok(weir_activity_insert_json(d->activity, "b", &input, list_event, &told, &err), &err);
     assert_string_equal(weir__text_string(&told), "3 " OPEN ";4 {\"title\":\"-\"};5 " OPEN ";");
+    weir__text_clear(&told);
+    const weir_activity_input zero =
+        flow_input("[{\"id\":0,\"timestamp\":\"2018-01-01T01:01:01Z\",\"data\":" OPEN "}]");
+    expect_ok(weir_activity_insert_json(d->activity, "b", &zero, list_event, &told, &err), &err);
+    assert_string_equal(weir__text_string(&told), "0 " OPEN ";");
     weir__text_free(&told);
 }
 
