@@ -159,8 +159,7 @@ static int read_report(const char *text, weir__bench_pace *pace, weir_error *err
                                refused ? refused : broken);
     *pace = (weir__bench_pace){.per_s = strtod(at + sizeof rate - 1, NULL),
                                .p50_ns = (uint64_t)time_ns_of(text, " 50%"),
-                               .p99_ns = (uint64_t)time_ns_of(text, " 99%"),
-                               .p999_ns = (uint64_t)time_ns_of(text, " 99%")};
+                               .p99_ns = (uint64_t)time_ns_of(text, " 99%")};
     const char *latency = strstr(text, "Latency ");
     if (latency != NULL) { // average, deviation, max
         const char *max = latency + strcspn(latency, "0123456789");
