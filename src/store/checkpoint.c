@@ -45,7 +45,7 @@ enum {
     RESTART_FRAMES_MAX =
         128,          // … and earlier when no more than these are left to be moved in the writer's turn
     RETRY_MS = 20,    // between two attempts of a checkpoint that waits for others
-    RESCUE_MS = 5000, // longest wait for readers when the log has lost its name
+    RESCUE_MS = 1000, // longest wait for readers, each time that a log without a name is to be saved
     TURN_MS = 20,     // least patience for the group that the writer is at
 };
 
@@ -402,64 +402,45 @@ static bool is_nearly_done(weir_store *store)
 
 // ----------------------------------------------------------------------------- a log that has lost its name
 
-static int look_at_log(const weir_store *store, bool *removed, weir_error *err)
-{
-    struct stat now;
-    *removed = false;
-    if (store->wal_inode == 0)
-        return WEIR_OK;
-    if (stat(store->wal_path, &now) != 0) {
-        if (errno != ENOENT)
-            return WEIR_OK; // a look that fails says nothing
-        *removed = true;
-        return weir__error_set(
-            err, WEIR_IO,
-            "%s was removed while the store uses it; find out what removes files beside the "
-            "database. What it held is moved into the database now",
-            store->wal_path);
-    }
-    if (now.st_ino == store->wal_inode && now.st_dev == store->wal_device)
-        return WEIR_OK;
-    return weir__error_set(
-        err, WEIR_IO,
-        "%s was replaced while the store uses it; keep the files as they are until you know by "
-        "whom, and verify the database",
-        store->wal_path);
-}
-
 // SQLite still has the file open, but it goes when the store is closed. Everything in it is moved, with the write
-// lock, before that. Nobody can have begun another log: then its name would be there again.
+// lock, before that; while a read is in the way, again each time that somebody looks. Nobody may have begun another
+// log: what that describes would not fit.
 static void rescue_log(weir_store *store)
 {
     weir__checkpointer *checkpointer = &store->checkpointer;
     weir_error err = WEIR_ERROR_INIT;
     weir_checkpoint_report report;
+    bool removed = false;
     report_begin(&report, WEIR_CHECKPOINT_FULL);
     pthread_mutex_lock(&store->queue.lock);
     weir__turn_take(store, WEIR__FOREVER);
     pthread_mutex_unlock(&store->queue.lock);
     checkpointer->busy_until_ns = weir__clock_now_ns(store->clock) + RESCUE_MS * WEIR__NS_PER_MS;
-    if (checkpoint_call(store, WEIR_CHECKPOINT_FULL, false, &report, &err) != WEIR_OK)
-        weir__log(WEIR__LOG_ERROR, "%s", err.text);
+    weir__store_look_at_log(store, &removed, NULL);
+    const int code = removed ? checkpoint_call(store, WEIR_CHECKPOINT_FULL, false, &report, &err) : WEIR_OK;
     weir__turn_return(store);
+    if (code != WEIR_OK)
+        weir__log(WEIR__LOG_ERROR, "%s", err.text);
+    const bool saved = code == WEIR_OK && !report.busy && report.moved_frames == report.log_frames;
+    checkpointer->log_unsaved = removed && !saved && !weir__is_sync_failure(err.sqlite_code);
     note_report(store, &report);
 }
 
 // With checkpointer.lock. Whoever removes or replaces the log takes every later commit with it at the next crash, and
 // lets other processes see a database without those before: nothing more is acknowledged.
-static int watch_log(weir_store *store, weir_error *err)
+static void watch_log(weir_store *store)
 {
     weir__checkpointer *checkpointer = &store->checkpointer;
     weir_error why = WEIR_ERROR_INIT;
     bool removed = false;
-    if (checkpointer->log_lost || look_at_log(store, &removed, &why) == WEIR_OK)
-        return WEIR_OK;
-    checkpointer->log_lost = true;
-    weir__log(WEIR__LOG_ERROR, "%s", why.text);
-    weir__writer_fence_in_turn(store, &why);
-    if (removed)
+    if (!checkpointer->log_lost && weir__store_look_at_log(store, &removed, &why) != WEIR_OK) {
+        checkpointer->log_lost = true;
+        checkpointer->log_unsaved = removed;
+        weir__log(WEIR__LOG_ERROR, "%s", why.text);
+        weir__writer_fence_in_turn(store, &why);
+    }
+    if (checkpointer->log_unsaved)
         rescue_log(store);
-    return check_fence(store, err);
 }
 
 // -------------------------------------------------------------------------------------------------- a run
@@ -472,9 +453,8 @@ static int run(weir_store *store, const attempt *how, weir_checkpoint_report *re
     report_begin(report, how->mode);
     checkpointer->busy_until_ns = 0;
     checkpointer->not_pinned = false;
-    int code = watch_log(store, err);
-    if (code == WEIR_OK)
-        code = check_fence(store, err);
+    watch_log(store);
+    int code = check_fence(store, err);
     if (code != WEIR_OK)
         return code;
     if (how->mode == WEIR_CHECKPOINT_PASSIVE || !is_nearly_done(store))
@@ -603,7 +583,7 @@ static bool is_idle(weir_store *store, weir_wal_index *last)
 static void watch(weir_store *store)
 {
     pthread_mutex_lock(&store->checkpointer.lock);
-    watch_log(store, NULL);
+    watch_log(store);
     pthread_mutex_unlock(&store->checkpointer.lock);
 }
 

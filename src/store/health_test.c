@@ -257,6 +257,27 @@ static void a_log_that_is_removed_is_saved_and_fences(void **state)
     scratch_fini(&place);
 }
 
+// While a read needs older pages, the log cannot be moved completely; it is once the read has ended.
+static void a_removed_log_is_saved_although_a_read_was_in_the_way(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    weir_store *const store = open_with_rows(&place, 3600 * 1000);
+    weir_snapshot *snapshot = NULL;
+    weir_error err = WEIR_ERROR_INIT;
+    const weir_read_options patient = {.deadline_ms = WEIR_NO_DEADLINE};
+    expect_ok(weir_snapshot_open(store, &patient, &snapshot, &err), &err);
+    must_run_sql(store, "INSERT INTO t VALUES(2)");
+    assert_int_equal(unlink(place.wal), 0);
+    expect_code(weir_checkpoint(store, WEIR_CHECKPOINT_PASSIVE, 0, NULL, &err), WEIR_FENCED, &err);
+    weir_snapshot_close(snapshot);
+    must_close(store);
+    assert_int_equal(naive_int64(place.database, "SELECT count(*) FROM t"), 11);
+    must_be_intact(place.database);
+    scratch_fini(&place);
+}
+
 // Somebody else's log may describe pages that ours does not: nothing is moved.
 static void a_log_that_is_replaced_fences_and_nothing_is_moved(void **state)
 {
@@ -308,6 +329,7 @@ int main(void)
         cmocka_unit_test(the_wal_reset_bug_is_mentioned_where_it_is),
         cmocka_unit_test(a_held_write_lock_and_a_long_queue),
         cmocka_unit_test(a_log_that_is_removed_is_saved_and_fences),
+        cmocka_unit_test(a_removed_log_is_saved_although_a_read_was_in_the_way),
         cmocka_unit_test(a_log_that_is_replaced_fences_and_nothing_is_moved),
         cmocka_unit_test(a_lost_log_is_noticed_by_itself),
     };

@@ -438,6 +438,36 @@ static void remember_log(weir_store *store)
     store->wal_inode = log.st_ino;
 }
 
+bool weir__store_is_log(const weir_store *store, const struct stat *file)
+{
+    return file->st_ino == store->wal_inode && file->st_dev == store->wal_device;
+}
+
+int weir__store_look_at_log(const weir_store *store, bool *removed, weir_error *err)
+{
+    struct stat now;
+    *removed = false;
+    if (store->wal_inode == 0)
+        return WEIR_OK;
+    if (stat(store->wal_path, &now) != 0) {
+        if (errno != ENOENT)
+            return WEIR_OK; // a look that fails says nothing
+        *removed = true;
+        return weir__error_set(
+            err, WEIR_IO,
+            "%s was removed while the store uses it; find out what removes files beside the "
+            "database. What it held is moved into the database now",
+            store->wal_path);
+    }
+    if (weir__store_is_log(store, &now))
+        return WEIR_OK;
+    return weir__error_set(
+        err, WEIR_IO,
+        "%s was replaced while the store uses it; keep the files as they are until you know by "
+        "whom, and verify the database",
+        store->wal_path);
+}
+
 static int open_writer(weir_store *store, weir_error *err)
 {
     weir__writer *writer = &store->writer;

@@ -32,6 +32,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/clock.h"
@@ -127,10 +128,11 @@ typedef struct weir__queue {
     weir__turn_wait *turn_first;
     weir__turn_wait **turn_last;
     pthread_cond_t turn;
-    bool writer_asleep; // the writer thread waits on `work`
-    uint64_t
-        pause_until_ns; // the writer waits before its next attempt, at most until the deadline of a job; else 0
-    pthread_cond_t work;
+    bool writer_asleep;  // the writer thread waits on `work`
+    pthread_cond_t work; // only the writer thread waits on it: the signal must reach that one
+    // Whoever has the turn waits on `pause` before the next attempt, at most until the deadline of a job; else 0.
+    uint64_t pause_until_ns;
+    pthread_cond_t pause;
     uint64_t submitted_seq; // of the newest job
     uint64_t alone_seq;     // of the newest job that wants to be alone
     uint64_t committed_seq; // every job up to this one has ended: committed, or failed
@@ -179,8 +181,8 @@ typedef struct weir__writer {
         fault_of_applied; // a job acknowledged as APPLIED met it: those that wait beside it have no part in it
     uint32_t faults_left; // jobs that may still end alone because of a fault
     weir__rng rng;
-    uint32_t tries;            // failed attempts in a row
-    uint64_t fault_since_ns;   // of these, since when for a cause that does not pass by itself; 0: for none
+    uint32_t tries;          // failed attempts in a row
+    uint64_t fault_since_ns; // of the group, since when for a cause that does not pass by itself; 0: for none
     uint64_t group_jobs_limit; // so that one group does not fill the log; 0: there is none
     uint32_t careful; // chunks that still run with a savepoint for each job, because one failed lately
     pthread_t thread;
@@ -240,7 +242,8 @@ typedef struct weir__checkpointer {
     weir_tx *pin;           // the reader that keeps the log from restarting
     uint64_t busy_until_ns; // how long SQLite may wait for locks in a checkpoint
     bool not_pinned;        // the pin could not be proved: nothing was moved
-    bool log_lost;          // the -wal has lost its name; what could be done has been done
+    bool log_lost;          // the -wal has lost its name, or somebody else's file has it
+    bool log_unsaved;       // … and frames of it are still to be moved
     int logged;             // what our own checkpoints have failed with since the last that did not
 
     pthread_mutex_t wake_lock; // leaf lock: guards wake, stop and the report below
@@ -278,7 +281,6 @@ typedef struct weir__syncer {
     // Owned by the syncer thread:
     weir_tx *conn; // for its file object only
     int fd;        // of the -wal, -1
-    uint64_t inode;
     uint32_t salt;
     uint32_t log_salt; // of the log that was synced last
     bool directory_synced;
@@ -321,6 +323,10 @@ int weir__store_check(const weir_store *store, weir_error *err);
 // WEIR_NO_DEADLINE for none.
 uint64_t weir__store_deadline(const weir_store *store, uint32_t deadline_ms, uint32_t default_ms);
 uint64_t weir__store_deadline_from(uint64_t start_ns, uint32_t deadline_ms, uint32_t default_ms);
+// Whether this is the -wal that SQLite has open.
+bool weir__store_is_log(const weir_store *store, const struct stat *file);
+// WEIR_IO: the name of the log no longer means the file that SQLite has open; `removed`: nor any other.
+int weir__store_look_at_log(const weir_store *store, bool *removed, weir_error *err);
 // The live wal-index of this store; false when there is none or no consistent copy could be had.
 bool weir__store_sample(weir_store *store, weir_wal_index *index);
 // ---- outside.c

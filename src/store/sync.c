@@ -24,25 +24,23 @@
 #include "base/thread.h"
 #include "store/store.h"
 
-// Opens the -wal before its first sync. SQLite keeps it open as long as the store lives, so its name must go on
-// meaning that file: if it does not, somebody removed or replaced the log, and what we would sync is not what SQLite
-// writes.
+// Opens the -wal before its first sync. Its name must go on meaning the file that SQLite has open: if it does not,
+// somebody removed or replaced the log, and what we would sync is not what SQLite writes.
 static int follow_log(weir_store *store, weir_error *err)
 {
     weir__syncer *syncer = &store->syncer;
-    struct stat now;
-    if (stat(store->wal_path, &now) != 0)
-        return weir__error_errno(err, errno, "%s has gone while the store uses it", store->wal_path);
-    if (syncer->fd >= 0 && now.st_ino != syncer->inode)
-        return weir__error_set(err, WEIR_IO, "%s was replaced while the store uses it", store->wal_path);
-    if (syncer->fd >= 0)
-        return WEIR_OK;
+    struct stat opened;
+    bool removed = false;
+    const int code = weir__store_look_at_log(store, &removed, err);
+    if (code != WEIR_OK || syncer->fd >= 0)
+        return code;
     syncer->fd = open(store->wal_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (syncer->fd < 0)
         return weir__error_errno(err, errno, "cannot open %s to sync it", store->wal_path);
-    if (fstat(syncer->fd, &now) != 0)
+    if (fstat(syncer->fd, &opened) != 0)
         return weir__error_errno(err, errno, "cannot look at %s", store->wal_path);
-    syncer->inode = now.st_ino;
+    if (!weir__store_is_log(store, &opened))
+        return weir__error_set(err, WEIR_IO, "%s was replaced while the store uses it", store->wal_path);
     return WEIR_OK;
 }
 

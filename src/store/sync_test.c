@@ -271,6 +271,24 @@ static void a_log_that_was_replaced_is_not_durable(void **state)
     expect_fenced_after(replace_log);
 }
 
+// Nothing has been synced yet: what has the name is not what SQLite has open.
+static void a_log_that_was_replaced_before_its_first_sync_is_not_durable(void **state)
+{
+    (void)state;
+    scratch place;
+    scratch_init(&place);
+    naive_sql(place.database, "PRAGMA journal_mode=WAL; CREATE TABLE t(a)");
+    const weir_config config = {
+        .durability = WEIR_DURABILITY_INTERVAL, .sync_interval_ms = 1, .checkpoint_idle_ms = 3600 * 1000};
+    weir_store *const store = must_open(place.database, &config);
+    weir_error err = WEIR_ERROR_INIT;
+    replace_log(&place);
+    expect_code(run_sql(store, "INSERT INTO t VALUES(1)", NULL, &err), WEIR_UNKNOWN, &err);
+    assert_true(is_fenced(store));
+    weir_close(store, 0, &err);
+    scratch_fini(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +300,7 @@ int main(void)
         cmocka_unit_test(closing_syncs_and_acknowledges),
         cmocka_unit_test(a_log_that_has_gone_is_not_durable),
         cmocka_unit_test(a_log_that_was_replaced_is_not_durable),
+        cmocka_unit_test(a_log_that_was_replaced_before_its_first_sync_is_not_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
