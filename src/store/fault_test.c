@@ -550,6 +550,24 @@ static void applied_work_on_a_broken_disk_is_told_as_lost(void **state)
     assert_int_equal(fixture_judge(&fx, true).rows, 1);
 }
 
+// How long a fault lasts is counted for each group: one of long ago, that nothing has been committed since, takes
+// nothing of the next group's time.
+static void applied_work_that_meets_a_short_fault_is_kept_although_there_was_one_before(void **state)
+{
+    (void)state;
+    fixture fx;
+    fixture_open(&fx, &SOON_LOST);
+    const uint64_t until_ms = now_ms() + 2 * SOON_LOST.write_deadline_ms;
+    break_disk(&fx, WEIR__VFS_WRITE, WEIR__VFS_WAL, SQLITE_IOERR_WRITE, 0, FOREVER);
+    weir_error err = WEIR_ERROR_INIT;
+    while (now_ms() < until_ms)
+        expect_code(run_sql(fx.store, "INSERT INTO taken VALUES('lost')", NULL, &err), WEIR_IO, &err);
+    break_disk(&fx, WEIR__VFS_WRITE, WEIR__VFS_WAL, SQLITE_IOERR_WRITE, 0, 1);
+    assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_APPLIED), NULL), WEIR_OK);
+    expect_ok(weir_flush(fx.store, 0, &err), &err);
+    assert_int_equal(fixture_judge(&fx, true).rows, 1);
+}
+
 // ------------------------------------------------------------------------------------------------- fence
 
 static void a_failed_sync_fences_the_store(void **state)
@@ -882,6 +900,43 @@ static void a_sync_of_the_interval_does_not_wait_for_a_group_that_cannot_begin(v
     assert_int_equal(fixture_judge(&fx, true).rows, 2);
 }
 
+typedef struct lone_write {
+    fixture *fx;
+    ledger_entry *entry;
+} lone_write;
+
+static void *lone_write_main(void *arg)
+{
+    const lone_write *const w = arg;
+    ledger_write(w->fx->store, w->entry, &PATIENT);
+    return NULL;
+}
+
+// The thread of a lone weir_write waits for its next attempt while the store's own thread sleeps: who wakes one of them
+// must not reach the other.
+static void a_write_behind_one_that_waits_for_the_lock_on_its_own_thread_is_not_forgotten(void **state)
+{
+    (void)state;
+    fixture fx;
+    weir_config config = QUICK;
+    config.retry_base_ms = 3000;
+    config.retry_tries = 1;
+    fixture_open(&fx, &config);
+    sqlite3 *const other = lock_database(&fx);
+    lone_write first = {.fx = &fx, .entry = add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, lone_write_main, &first), 0);
+    assert_true(await(has_retries, &fx));
+    weir_error err = WEIR_ERROR_INIT;
+    expect_code(weir_flush(fx.store, 50, &err), WEIR_BUSY, &err); // wakes the store's thread, for nothing
+    ledger_submit(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_DURABLE), &PATIENT);
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    ledger_await(&fx.book);
+    assert_int_equal(fixture_judge(&fx, true).rows, 2);
+}
+
 static bool has_retried_thrice(void *arg)
 {
     return stats_of(arg).retries >= 3;
@@ -930,6 +985,7 @@ int main(void)
         cmocka_unit_test(a_job_that_meets_a_damaged_page_fails_alone),
         cmocka_unit_test(applied_work_on_a_damaged_page_is_told_as_lost_alone),
         cmocka_unit_test(applied_work_on_a_broken_disk_is_told_as_lost),
+        cmocka_unit_test(applied_work_that_meets_a_short_fault_is_kept_although_there_was_one_before),
         cmocka_unit_test(a_failed_sync_fences_the_store),
         cmocka_unit_test(a_failed_sync_inside_a_job_fences_too),
         cmocka_unit_test(a_failed_sync_of_a_checkpoint_fences_too),
@@ -937,6 +993,7 @@ int main(void)
         cmocka_unit_test(no_sync_of_the_interval_follows_one_that_failed),
         cmocka_unit_test(a_commit_that_fails_after_its_frames_are_written_is_not_called_failed),
         cmocka_unit_test(a_write_behind_one_that_waits_for_the_lock_fails_at_its_own_deadline),
+        cmocka_unit_test(a_write_behind_one_that_waits_for_the_lock_on_its_own_thread_is_not_forgotten),
         cmocka_unit_test(the_fence_does_not_wait_for_a_group_that_cannot_begin),
         cmocka_unit_test(a_sync_of_the_interval_does_not_wait_for_a_group_that_cannot_begin),
         cmocka_unit_test(a_write_lock_held_elsewhere_delays_writes_and_fails_those_past_their_deadline),

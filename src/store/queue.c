@@ -54,6 +54,7 @@ void weir__queue_init(weir_store *store)
     weir__cond_init(&queue->room);
     weir__cond_init(&queue->turn);
     weir__cond_init(&queue->work);
+    weir__cond_init(&queue->pause);
     weir__cond_init(&queue->flushed);
     weir__cond_init(&queue->gone);
     weir__jobs_init(&queue->jobs);
@@ -71,6 +72,7 @@ void weir__queue_fini(weir_store *store)
     }
     pthread_cond_destroy(&queue->gone);
     pthread_cond_destroy(&queue->flushed);
+    pthread_cond_destroy(&queue->pause);
     pthread_cond_destroy(&queue->work);
     pthread_cond_destroy(&queue->turn);
     pthread_cond_destroy(&queue->room);
@@ -287,7 +289,7 @@ static int submit(weir_store *store, const weir__job *template, bool fail_when_f
     weir__queue_wake_writer(queue);
     if (job->deadline_ns < queue->pause_until_ns) {
         queue->pause_until_ns = job->deadline_ns;
-        pthread_cond_broadcast(&queue->work);
+        pthread_cond_signal(&queue->pause);
     }
     return WEIR_OK;
 }

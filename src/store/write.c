@@ -288,14 +288,14 @@ int weir__writer_stop(weir_store *store, uint64_t deadline_ns, weir_error *err)
     weir__queue *queue = &store->queue;
     pthread_mutex_lock(&queue->lock);
     queue->stop = true;
-    pthread_cond_broadcast(&queue->work);
+    pthread_cond_signal(&queue->work);
     pthread_cond_broadcast(&queue->room);
     while (store->writer.thread_started && !queue->writer_gone) {
         if (weir__cond_wait_until(store->clock, &queue->gone, &queue->lock, deadline_ns) != ETIMEDOUT)
             continue;
         queue->abandon = true;
         atomic_store(&store->writer.conn->interrupt, true);
-        pthread_cond_broadcast(&queue->work);
+        pthread_cond_signal(&queue->pause);
         deadline_ns = WEIR__FOREVER;
     }
     if (!store->writer.thread_started) { // reads of a read-only store without a log take turns

@@ -278,7 +278,7 @@ void weir__writer_fence_in_turn(weir_store *store, const weir_error *why)
     if (queue->fence_asked.code == WEIR_OK)
         weir__error_copy(&queue->fence_asked, why);
     atomic_store(&queue->fence_is_asked, true);
-    pthread_cond_broadcast(&queue->work); // ends a pause before the next attempt
+    pthread_cond_signal(&queue->pause);
     weir__turn_take(store, WEIR__FOREVER);
     pthread_mutex_unlock(&queue->lock);
     weir__writer_fence(store, why);
@@ -334,7 +334,7 @@ static void pause_before_retry(weir_store *store)
     queue->pause_until_ns = earlier(group_ns, earliest_deadline(&queue->jobs));
     while (!queue->abandon && queue->fence_asked.code == WEIR_OK &&
            weir__clock_now_ns(store->clock) < queue->pause_until_ns)
-        weir__cond_wait_until(store->clock, &queue->work, &queue->lock, queue->pause_until_ns);
+        weir__cond_wait_until(store->clock, &queue->pause, &queue->lock, queue->pause_until_ns);
     queue->pause_until_ns = 0;
     pthread_mutex_unlock(&queue->lock);
 }
@@ -783,7 +783,6 @@ static void group_committed(weir_store *store)
     weir__jobs_append(&ended, &writer->group);
     writer->runs_applied = false;
     writer->tries = 0;
-    writer->fault_since_ns = 0;
     if (synced_later)
         weir__sync_committed(store, &owed, writer->taken_seq);
     if (atomic_load_explicit(&store->writer.retries, memory_order_relaxed)) {
@@ -984,6 +983,7 @@ void weir__writer_run_group(weir_store *store)
     writer->linger_until_ns = 0;
     const uint64_t start_ns = weir__clock_now_ns(store->clock);
     writer->faults_left = FAULTS_MAX;
+    writer->fault_since_ns = 0;
     if (writer->group.size == 0) // all of them were dropped while the turn was waited for
         note_progress(store);
     while (writer->group.size > 0) {
