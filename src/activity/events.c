@@ -20,6 +20,12 @@ enum { NS_PER_S = 1000000000 };
 
 // ------------------------------------------------------------------------------------------------- checking
 
+static int too_big(size_t size, weir_error *err)
+{
+    return weir__error_set(err, WEIR_TOOBIG, "data of %zu bytes is more than the %u that may be stored", size,
+                           WEIR_ACTIVITY_DATA_BYTES_MAX);
+}
+
 int weir__activity_check_data(const char *json, size_t size, weir__text *scratch, const char **data,
                               size_t *data_size, weir_error *err)
 {
@@ -30,15 +36,14 @@ int weir__activity_check_data(const char *json, size_t size, weir__text *scratch
                                "the data are empty; data_size is WEIR_TEXT_TERMINATED for a string that ends "
                                "with a NUL");
     if (*data_size > WEIR_ACTIVITY_DATA_BYTES_MAX)
-        return weir__error_set(err, WEIR_TOOBIG, "data of %zu bytes is more than the %u that may be stored",
-                               *data_size, WEIR_ACTIVITY_DATA_BYTES_MAX);
+        return too_big(*data_size, err);
     if (**data == '{' && weir__json_is_canonical(*data, *data_size))
         return WEIR_OK;
     weir__text_clear(scratch);
     const int rc = weir__json_canonical(*data, *data_size, WEIR__JSON_OBJECT, scratch, err);
     *data = weir__text_string(scratch);
     *data_size = scratch->size;
-    return rc;
+    return rc == WEIR_OK && scratch->size > WEIR_ACTIVITY_DATA_BYTES_MAX ? too_big(scratch->size, err) : rc;
 }
 
 // Cuts the fraction of a moment before 1970. False: what is left is before the range.

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/text.h"
 
 static int code_of_insert(desk *d, const char *bucket_id, const weir_event *events, size_t count,
                           weir_error *err)
@@ -384,6 +385,29 @@ static void data_has_a_limit(void **state)
     must_beat(&d, "b", event, 1);
     assert_int_equal(count_events(&d, "b", NULL), 1);
     free(data);
+    desk_fini(&d);
+}
+
+// Numbers can be longer in canonical form, and that is what is stored, and what comes back from an export.
+static void the_limit_is_for_what_is_stored(void **state)
+{
+    enum { NUMBERS = 900000 };
+    (void)state;
+    desk d;
+    desk_init(&d, NULL);
+    must_create(&d, "b");
+    weir__text json = {0};
+    weir__text_add(&json, "{\"a\":[1");
+    for (int i = 0; i < NUMBERS; i++)
+        weir__text_add(&json, ",1e15");
+    weir__text_add(&json, "]}");
+    assert_in_range(json.size, 1, WEIR_ACTIVITY_DATA_BYTES_MAX);
+    weir_event event = event_at(0, 0, weir__text_string(&json));
+    weir_error err = WEIR_ERROR_INIT;
+    expect_code(code_of_insert(&d, "b", &event, 1, &err), WEIR_TOOBIG, &err);
+    expect_code(weir_activity_setting_set(d.activity, "s", json.data, json.size, &err), WEIR_TOOBIG, &err);
+    expect_events(&d, "b", NULL, "");
+    weir__text_free(&json);
     desk_fini(&d);
 }
 
@@ -781,6 +805,7 @@ int main(void)
         cmocka_unit_test(names_have_limits),
         cmocka_unit_test(data_that_is_no_object_is_refused),
         cmocka_unit_test(data_has_a_limit),
+        cmocka_unit_test(the_limit_is_for_what_is_stored),
         cmocka_unit_test(data_become_canonical),
         cmocka_unit_test(times_outside_of_the_range_are_refused),
         cmocka_unit_test(before_1970_fractions_are_cut),

@@ -110,6 +110,33 @@ static int create(weir_error *err)
     return rc;
 }
 
+static void set_elsewhere(const char *filters)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof sql, "UPDATE key_value SET value='%s' WHERE key='settings.privacy_filters'",
+                   filters);
+    naive_sql(d.place.database, sql);
+}
+
+// Filters that another process has changed: a heartbeat that has no memory to read them fails, and leaves not the
+// old ones in force.
+static int beat_under_new_filters(weir_error *err)
+{
+    const weir_event secret = event_at(0, 0, "{\"title\":\"a secret\"}");
+    long countdown = nomem_countdown;
+    nomem_countdown = -1;
+    set_elsewhere(FILTERS);
+    must_beat(&d, "b", event_at(0, 0, "{}"), 0);
+    set_elsewhere("[{\"enabled\":true,\"field\":\"title\",\"pattern\":\"secret\",\"action\":\"drop\"}]");
+    nomem_countdown = countdown;
+    const int rc = weir_activity_heartbeat(d.activity, "b", &secret, 0, NULL, err);
+    countdown = nomem_countdown;
+    nomem_countdown = -1;
+    must_beat(&d, "b", secret, 0);
+    nomem_countdown = countdown;
+    return rc;
+}
+
 static int sink(void *context, const void *bytes, size_t size, weir_error *err)
 {
     (void)bytes, (void)err;
@@ -136,6 +163,7 @@ static void walk_all(void **state)
     NOMEM_WALK(import, false);
     NOMEM_WALK(create, false);
     NOMEM_WALK(export, false);
+    NOMEM_WALK(beat_under_new_filters, false);
     assert_int_equal(flow_count(&d, "SELECT count(*) FROM events WHERE data LIKE '%secret%'"), 0);
     assert_int_equal(flow_count(&d, "SELECT count(*) FROM buckets"), 2);
     assert_int_equal(weir_activity_skipped(d.activity), 0);

@@ -17,13 +17,14 @@
 struct weir__privacy {
     bool is_known; // `exists` and `value` are the database's
     bool exists;
-    weir__text value;   // as it was read last, valid or not
+    weir__text value;   // as it was read last, valid or not; only looked at when it `exists`
     weir__rules *rules; // in force; NULL: none
 };
 
 static int take(weir_activity *activity, const char *value, size_t size, weir_error *err)
 {
     weir__privacy *const privacy = activity->privacy;
+    privacy->exists = false; // until it has been read to its end
     weir__text_clear(&privacy->value);
     weir__text_append(&privacy->value, value, size);
     if (privacy->value.failed)

@@ -163,6 +163,14 @@ static int set_job(weir_activity *activity, weir_tx *tx, void *arg, weir_error *
     return rc == WEIR_OK ? renew_rules(activity, tx, given, err) : rc;
 }
 
+static int check_size(const char *name, size_t size, weir_error *err)
+{
+    if (size <= WEIR_ACTIVITY_DATA_BYTES_MAX)
+        return WEIR_OK;
+    return weir__error_set(err, WEIR_TOOBIG, "the setting %s has %zu bytes, at most %u are allowed", name,
+                           size, WEIR_ACTIVITY_DATA_BYTES_MAX);
+}
+
 int weir_activity_setting_set(weir_activity *activity, const char *name, const char *json, size_t size,
                               weir_error *err)
 {
@@ -172,10 +180,11 @@ int weir_activity_setting_set(weir_activity *activity, const char *name, const c
         return rc;
     if (size == WEIR_TEXT_TERMINATED)
         size = strlen(json);
-    if (size > WEIR_ACTIVITY_DATA_BYTES_MAX)
-        return weir__error_set(err, WEIR_TOOBIG, "the setting %s has %zu bytes, at most %u are allowed", name,
-                               size, WEIR_ACTIVITY_DATA_BYTES_MAX);
-    rc = weir__json_canonical(json, size, WEIR__JSON_END, &given.value, err);
+    rc = check_size(name, size, err);
+    if (rc == WEIR_OK)
+        rc = weir__json_canonical(json, size, WEIR__JSON_END, &given.value, err);
+    if (rc == WEIR_OK)
+        rc = check_size(name, given.value.size, err); // it may have become longer
     if (rc == WEIR_OK)
         rc = weir__activity_write(activity, set_job, &given, "a setting", err);
     weir__text_free(&given.value);
