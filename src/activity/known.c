@@ -2,7 +2,8 @@
 //
 // Crowds are kept in one open-addressed table: for each row the hash of its bucket, moment, end and canonical
 // data; for each crowd the hash of the first three, as a mark that its rows are there. Equal hashes are
-// settled by reading the row. The seed is random, so that no input can be made whose hashes collide.
+// settled by reading the row. An input that was made to collide would have many rows read for each event; so what
+// the hash multiplies with is random, and it takes both halves of the product: which inputs collide cannot be known.
 #include "activity/known.h"
 
 #include <stdlib.h>
@@ -11,33 +12,33 @@
 #include "base/json_read.h"
 #include "base/random.h"
 
-static const uint64_t multiplier = 0x9E3779B97F4A7C15;
+__extension__ typedef unsigned __int128 product_of_two;
 
-static uint64_t mix(uint64_t hash, uint64_t value)
+static uint64_t mix(const weir__known *known, uint64_t hash, uint64_t value)
 {
-    hash = (hash ^ value) * multiplier;
-    return hash ^ hash >> 32;
+    const product_of_two product = (product_of_two)(hash ^ value) * known->multiplier;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static uint64_t hash_moment(const weir__known *known, int64_t bucketrow, const weir_event *event)
 {
-    uint64_t hash = mix(known->seed, (uint64_t)bucketrow);
-    hash = mix(hash, (uint64_t)event->start_ns);
-    hash = mix(hash, (uint64_t)event->duration_ns);
+    uint64_t hash = mix(known, known->seed, (uint64_t)bucketrow);
+    hash = mix(known, hash, (uint64_t)event->start_ns);
+    hash = mix(known, hash, (uint64_t)event->duration_ns);
     return hash != 0 ? hash : 1;
 }
 
-static uint64_t hash_data(uint64_t hash, const char *data, size_t size)
+static uint64_t hash_data(const weir__known *known, uint64_t hash, const char *data, size_t size)
 {
     uint64_t word = 0;
     size_t at = 0;
     for (; size - at >= sizeof word; at += sizeof word) {
         memcpy(&word, data + at, sizeof word);
-        hash = mix(hash, word);
+        hash = mix(known, hash, word);
     }
     word = 0;
     memcpy(&word, data + at, size - at);
-    hash = mix(mix(hash, word), size);
+    hash = mix(known, mix(known, hash, word), size);
     return hash != 0 ? hash : 1;
 }
 
@@ -164,7 +165,7 @@ static int remember_crowd(weir__known *known, weir_tx *tx, int64_t bucketrow, co
         size_t size;
         rc = row_data(known, stmt, &data, &size, err);
         if (rc == WEIR_OK && data != NULL)
-            rc = remember(known, hash_data(moment, data, size), weir_column_int64(stmt, 1), err);
+            rc = remember(known, hash_data(known, moment, data, size), weir_column_int64(stmt, 1), err);
     }
     weir_reset(stmt);
     return rc == WEIR_OK ? remember(known, moment, 0, err) : rc;
@@ -196,6 +197,7 @@ void weir__known_begin(weir__known *known)
 {
     weir__known_end(known);
     known->seed = weir__random_u64();
+    known->multiplier = weir__random_u64() | 1;
 }
 
 void weir__known_end(weir__known *known)
@@ -219,7 +221,7 @@ int weir__known_find(weir__known *known, weir_tx *tx, int64_t bucketrow, const w
         return rc;
     if (!is_remembered)
         rc = remember_crowd(known, tx, bucketrow, event, moment, err);
-    known->hash = hash_data(moment, event->data, event->data_size);
+    known->hash = hash_data(known, moment, event->data, event->data_size);
     return rc == WEIR_OK ? find_in_crowd(known, tx, event, exists, err) : rc;
 }
 

@@ -20,7 +20,7 @@ typedef struct weir__known_slot {
 } weir__known_slot;
 
 typedef struct weir__known {
-    uint64_t seed;
+    uint64_t seed, multiplier; // random, see known.c
     weir__known_slot *slots;
     size_t count, capacity; // a power of two
     bool is_crowd;          // of the event that was asked for last
