@@ -8,7 +8,7 @@
 //   heartbeat.c               merging
 //   rules.c, privacy.c        rules that drop or redact, and which of them are in force
 //   settings.c                key_value
-//   event_json.c, bucket_json.c         one event or bucket as JSON
+//   event_json.c, bucket_json.c, json.c one event or bucket as JSON, and what their readers share
 //   insert_json.c, import.c, export.c   lists of them, streamed
 //   input.c, plan.c, known.c            what an import stands on
 //

@@ -99,37 +99,6 @@ static unsigned field_of(const weir__json_token *key)
     return is(key, "id", 2) ? FIELD_ID : FIELD_OTHER;
 }
 
-int weir__json_date(weir__json_reader *reader, const char *what, bool *present, int64_t *ns, weir_error *err)
-{
-    weir__json_token token;
-    const int code = weir__json_reader_next(reader, &token, err);
-    if (code != WEIR_OK)
-        return code;
-    if (present != NULL) {
-        *present = token.type != WEIR__JSON_NULL;
-        if (!*present)
-            return WEIR_OK;
-    }
-    const char *const form = "2018-01-01T01:01:01Z";
-    if (token.type != WEIR__JSON_STRING)
-        return weir__error_set(err, WEIR_MISMATCH,
-                               "%s must be a date in a string, such as \"%s\" (at byte %" PRIu64 ")", what,
-                               form, token.offset);
-    switch (weir__date_parse_lenient(token.text, token.size, ns)) {
-    case WEIR__DATE_OK:
-        return WEIR_OK;
-    case WEIR__DATE_BEYOND:
-        return weir__error_set(err, WEIR_INVALID,
-                               "%s is \"%.64s\", but dates must lie between 1677-09-21 and 2262-04-11", what,
-                               token.text);
-    case WEIR__DATE_MALFORMED:
-        break;
-    }
-    return weir__error_set(err, WEIR_MISMATCH,
-                           "%s is \"%.64s\", which is no date with an offset, such as \"%s\"", what,
-                           token.text, form);
-}
-
 static int read_id(weir__json_reader *reader, weir_event *event, weir_error *err)
 {
     weir__json_token token;
@@ -251,15 +220,6 @@ int weir_event_parse(const char *json, size_t size, weir_event **event, weir_err
 }
 
 // -------------------------------------------------------------------------------------------------- lists
-
-int weir__json_leave(weir__json_reader *reader, unsigned depth, weir_error *err)
-{
-    int code = WEIR_OK;
-    weir__json_token token;
-    while (code == WEIR_OK && reader->depth > depth)
-        code = weir__json_reader_next(reader, &token, err);
-    return code;
-}
 
 // Reads one element, of which half a surrogate pair makes no event either.
 static int read_element(weir__json_reader *reader, weir__event_found *found, weir_event *event,

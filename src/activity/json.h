@@ -29,6 +29,17 @@ typedef enum weir__event_found {
 int weir__event_read_lenient(weir__json_reader *reader, weir__event_found *found, weir_event *event,
                              weir__text *data, weir_error *err);
 
+// A field that a reader knows; a table of them ends with a NULL. Which fields an object had is kept as bits, so that
+// none comes twice.
+typedef struct weir__json_field {
+    const char *name;
+    unsigned bit;
+} weir__json_field;
+
+// The bit of a key, 0 for one that is not in the table; and the other way round.
+unsigned weir__json_field_of(const weir__json_field fields[], const weir__json_token *key);
+const char *weir__json_field_name(const weir__json_field fields[], unsigned bit);
+
 // Passes over tokens until the reader is at `depth` again.
 int weir__json_leave(weir__json_reader *reader, unsigned depth, weir_error *err);
 

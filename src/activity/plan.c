@@ -23,31 +23,17 @@ enum {
     LAST_UPDATED = 128,
 };
 
-static const struct {
-    const char *name;
-    unsigned bit;
-} fields[] = {
-    {"id", ID},           {"type", TYPE}, {"client", CLIENT}, {"hostname", HOSTNAME},
-    {"created", CREATED}, {"data", DATA}, {"events", EVENTS}, {"last_updated", LAST_UPDATED},
+static const weir__json_field fields[] = {
+    {"id", ID},
+    {"type", TYPE},
+    {"client", CLIENT},
+    {"hostname", HOSTNAME},
+    {"created", CREATED},
+    {"data", DATA},
+    {"events", EVENTS},
+    {"last_updated", LAST_UPDATED},
+    {NULL, 0}, // "metadata" is passed over
 };
-
-static unsigned field_of(const weir__json_token *key)
-{
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (strlen(fields[i].name) == key->size && memcmp(fields[i].name, key->text, key->size) == 0)
-            return fields[i].bit;
-    }
-    return 0; // also "metadata"
-}
-
-static const char *name_of(unsigned bit)
-{
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (fields[i].bit == bit)
-            return fields[i].name;
-    }
-    return "?";
-}
 
 // ---------------------------------------------------------------------------------------------- attributes
 
@@ -80,11 +66,11 @@ static int read_string(weir__plan *plan, weir__json_reader *reader, unsigned bit
         return rc;
     if (token.type != WEIR__JSON_STRING)
         return weir__error_set(err, WEIR_MISMATCH,
-                               "the %s of a bucket must be a string (at byte %" PRIu64 ")", name_of(bit),
-                               token.offset);
+                               "the %s of a bucket must be a string (at byte %" PRIu64 ")",
+                               weir__json_field_name(fields, bit), token.offset);
     if (memchr(token.text, '\0', token.size) != NULL)
         return weir__error_set(err, WEIR_INVALID, "the %s of a bucket must not hold the character U+0000",
-                               name_of(bit));
+                               weir__json_field_name(fields, bit));
     return keep(plan, token.text, token.size, where, err);
 }
 
@@ -184,17 +170,18 @@ static int read_fields(weir__plan *plan, weir__json_reader *reader, weir__plan_b
                                token.offset);
     while (rc == WEIR_OK && (rc = weir__json_reader_next(reader, &token, err)) == WEIR_OK &&
            token.type != WEIR__JSON_OBJECT_END) {
-        const unsigned bit = field_of(&token);
+        const unsigned bit = weir__json_field_of(fields, &token);
         if ((*seen & bit) != 0)
             return weir__error_set(err, WEIR_MISMATCH, "a bucket has \"%s\" twice (at byte %" PRIu64 ")",
-                                   name_of(bit), token.offset);
+                                   weir__json_field_name(fields, bit), token.offset);
         *seen |= bit;
         rc = read_field(plan, reader, bit, bucket, err);
     }
     static const unsigned needed[] = {TYPE, CLIENT, HOSTNAME};
     for (size_t i = 0; rc == WEIR_OK && i < sizeof needed / sizeof needed[0]; i++) {
         if ((*seen & needed[i]) == 0)
-            rc = weir__error_set(err, WEIR_MISMATCH, "a bucket has no \"%s\"", name_of(needed[i]));
+            rc = weir__error_set(err, WEIR_MISMATCH, "a bucket has no \"%s\"",
+                                 weir__json_field_name(fields, needed[i]));
     }
     return rc;
 }

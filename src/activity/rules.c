@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "activity/json.h"
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/json_read.h"
@@ -62,31 +63,10 @@ typedef struct reading {
     weir__text pattern;
 } reading;
 
-static const struct {
-    const char *name;
-    unsigned bit;
-} fields[] = {
+static const weir__json_field fields[] = {
     {"enabled", ENABLED}, {"bucket_prefix", BUCKET_PREFIX}, {"field", FIELD}, {"pattern", PATTERN},
-    {"action", ACTION},   {"replacement", REPLACEMENT},
+    {"action", ACTION},   {"replacement", REPLACEMENT},     {NULL, 0},
 };
-
-static unsigned field_of(const weir__json_token *key)
-{
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (strlen(fields[i].name) == key->size && memcmp(fields[i].name, key->text, key->size) == 0)
-            return fields[i].bit;
-    }
-    return 0;
-}
-
-static const char *name_of(unsigned bit)
-{
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if (fields[i].bit == bit)
-            return fields[i].name;
-    }
-    return "?";
-}
 
 static int mismatch(const reading *at, const char *what, weir_error *err)
 {
@@ -106,7 +86,7 @@ static int read_string(reading *at, unsigned bit, bool may_be_null, weir__text *
     }
     if (token.type != WEIR__JSON_STRING)
         return weir__error_set(err, WEIR_MISMATCH, "privacy filter %zu: \"%s\" must be a string", at->number,
-                               name_of(bit));
+                               weir__json_field_name(fields, bit));
     weir__text_append(out, token.text, token.size);
     return out->failed ? no_memory(err) : WEIR_OK;
 }
@@ -201,7 +181,7 @@ static int check(const weir__rules *rules, const reading *at, rule *out, weir_er
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         if ((at->seen & needed[i]) == 0)
             return weir__error_set(err, WEIR_MISMATCH, "privacy filter %zu has no \"%s\"", at->number,
-                                   name_of(needed[i]));
+                                   weir__json_field_name(fields, needed[i]));
     }
     if (!out->drops && out->replacement.size == 0)
         return mismatch(at, "\"redact\" needs a \"replacement\" that is not empty", err);
@@ -216,10 +196,10 @@ static int read_rule(const weir__rules *rules, reading *at, rule *out, weir_erro
     weir__text_clear(&at->pattern);
     while ((code = weir__json_reader_next(&at->json, &token, err)) == WEIR_OK &&
            token.type != WEIR__JSON_OBJECT_END) {
-        const unsigned bit = field_of(&token);
+        const unsigned bit = weir__json_field_of(fields, &token);
         if ((at->seen & bit) != 0)
             return weir__error_set(err, WEIR_MISMATCH, "privacy filter %zu has \"%s\" twice", at->number,
-                                   name_of(bit));
+                                   weir__json_field_name(fields, bit));
         at->seen |= bit;
         code = read_field(at, bit, out, err);
         if (code != WEIR_OK)
