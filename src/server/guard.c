@@ -80,33 +80,32 @@ static bool body_has_one_end(const weir__headers *headers)
            (headers->transfer_encoding == NULL || strcasecmp(headers->transfer_encoding, "chunked") == 0);
 }
 
+// Refuses what cannot be told from the next request: the connection ends with the answer.
+static bool refuse_form(weir__exchange *exchange, const char *sentence)
+{
+    weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST, "%s", sentence);
+    exchange->endless = true;
+    return false;
+}
+
+// The headers come first: where it is in doubt where a body ends, nothing may be read behind it, whatever the URL.
 static bool check_form(weir__exchange *exchange)
 {
     weir_error err = WEIR_ERROR_INIT;
-    if (exchange->target == NULL) {
+    const int code = exchange->target == NULL ? WEIR_OK : weir__dialect_choose(exchange, &err);
+    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, read_header, &exchange->headers);
+    if (exchange->headers.malformed)
+        return refuse_form(
+            exchange, "a header has blanks in its name, a control character, or goes on in a second line");
+    if (!body_has_one_end(&exchange->headers))
+        return refuse_form(exchange,
+                           "a body has one Content-Length, or Transfer-Encoding: chunked, and not both");
+    if (exchange->target == NULL)
         weir__answer_error(exchange, MHD_HTTP_URI_TOO_LONG, "the URL is longer than %zu bytes",
                            exchange->server->options.url_bytes_max);
-        return false;
-    }
-    if (weir__dialect_choose(exchange, &err) != WEIR_OK) {
+    else if (code != WEIR_OK)
         weir__answer_code(exchange, &err);
-        return false;
-    }
-    (void)MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, read_header, &exchange->headers);
-    if (exchange->headers.malformed) {
-        weir__answer_error(
-            exchange, MHD_HTTP_BAD_REQUEST,
-            "a header has blanks in its name, a control character, or goes on in a second line");
-        exchange->endless = true;
-        return false;
-    }
-    if (!body_has_one_end(&exchange->headers)) {
-        weir__answer_error(exchange, MHD_HTTP_BAD_REQUEST,
-                           "a body has one Content-Length, or Transfer-Encoding: chunked, and not both");
-        exchange->endless = true;
-        return false;
-    }
-    return true;
+    return exchange->response == NULL;
 }
 
 static bool check_host(weir__exchange *exchange)

@@ -482,6 +482,22 @@ def a_body_cannot_pass_for_another_request():
             equal((status_of(answers), answers.count(b"HTTP/1.1 ")), (400, 1), extra)
 
 
+def a_bad_url_does_not_hide_a_bad_body():
+    hidden = b"DELETE /api/0/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    length = f"{len(hidden)}"
+    with Activity() as server:
+        for target in ("/" + "a/" * 60, "/" + "a" * 9000, "/api/health/%zz", "*"):
+            for extra, body in ((f"Content-Length:\r\n {length}", hidden),
+                                (f"Content-Length: {length}\r\nTransfer-Encoding: chunked", b"0\r\n\r\n" + hidden)):
+                with server.connect() as sock:
+                    sock.sendall(request(target, method="POST", extra=f"{extra}\r\n") + body)
+                    sock.shutdown(socket.SHUT_WR)
+                    answers = b""
+                    while piece := sock.recv(65536):
+                        answers += piece
+                equal((status_of(answers), answers.count(b"HTTP/1.1 ")), (400, 1), f"{target[:20]} {extra}")
+
+
 def heartbeats_in_a_row_keep_their_order():
     beats = 200
     with Activity() as server, server.connect() as sock:
@@ -569,6 +585,7 @@ if __name__ == "__main__":
         a_body_that_drips_is_let_go,
         half_open_connections_cost_nothing,
         a_body_cannot_pass_for_another_request,
+        a_bad_url_does_not_hide_a_bad_body,
         heartbeats_in_a_row_keep_their_order,
         two_stores_share_an_address,
         health_speaks_of_activity_alone,
