@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The reader of JSON and those of dates on texts that nobody would write. Each text is a good one, cut off, with bytes
-// changed, dropped, doubled or added; what is checked is what must hold for any text. The seed is printed and can be
-// given as $WEIR_FUZZ_SEED; $WEIR_FUZZ_ROUNDS makes it longer.
+// The reader of JSON and those of dates on texts that nobody would write, made of good ones (see support/fuzz.h); what is
+// checked is what must hold for any text.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,51 +16,14 @@
 
 #include "base/date.h"
 #include "base/json_read.h"
-#include "base/random.h"
+#include "support/fuzz.h"
 
-enum { rounds_default = 30000, changes_max = 6 };
+enum { rounds_default = 30000 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static weir__rng rng;
-static uint64_t rounds = rounds_default;
-
-static uint64_t below(uint64_t limit)
-{
-    return weir__rng_below(&rng, limit);
-}
-
-// A changed copy of `seed` in a block of exactly its size, so that a sanitizer sees what reads behind it.
-static char *mutate(const char *seed, size_t *size)
-{
-    static const char favourites[] =
-        "{}[]\",:\\/ubnt0123456789+-.eEtfn \n\t\x01\x7F\x80\xC3\xA9\xED\xA0\xF0\xF4\xFFTZz";
-    weir__text text = {0};
-    weir__text_add(&text, seed);
-    for (uint64_t i = below(changes_max); i > 0; i--) {
-        const size_t at = (size_t)below(text.size + 1);
-        const char byte = below(20) == 0 ? '\0' : favourites[below(sizeof favourites - 1)];
-        const uint64_t kind = below(10);
-        if (kind == 0) {
-            text.size = at;
-        } else if (kind < 5 && at < text.size) {
-            text.data[at] = byte;
-        } else if (kind < 7 && at < text.size) {
-            memmove(text.data + at, text.data + at + 1, text.size - at - 1);
-            text.size--;
-        } else {
-            weir__text_char(&text, byte);
-            memmove(text.data + at + 1, text.data + at, text.size - at - 1);
-            text.data[at] = byte;
-        }
-    }
-    char *const exact = malloc(text.size > 0 ? text.size : 1);
-    assert_non_null(exact);
-    memcpy(exact, text.data, text.size);
-    *size = text.size;
-    weir__text_free(&text);
-    return exact;
-}
+static const char favourites[] =
+    "{}[]\",:\\/ubnt0123456789+-.eEtfn \n\t\x01\x7F\x80\xC3\xA9\xED\xA0\xF0\xF4\xFFTZz";
 
 typedef struct source {
     const char *bytes;
@@ -74,7 +36,7 @@ static int read_piece(void *context, uint64_t offset, void *buffer, size_t size,
     const source *const in = context;
     (void)err;
     assert_true(offset <= in->size);
-    const size_t piece = 1 + (size_t)below(in->piece_max);
+    const size_t piece = 1 + (size_t)fuzz_below(in->piece_max);
     const size_t left = in->size - (size_t)offset;
     *got = left < piece ? left : piece;
     *got = *got < size ? *got : size;
@@ -88,7 +50,7 @@ static int trace(weir__json_reader *reader, size_t size, weir__text *out)
     weir__json_token token;
     weir_error err = WEIR_ERROR_INIT;
     for (size_t count = 0; count <= size + 1; count++) {
-        const int code = below(2) == 0 ? WEIR_OK : weir__json_reader_peek(reader, &token, &err);
+        const int code = fuzz_below(2) == 0 ? WEIR_OK : weir__json_reader_peek(reader, &token, &err);
         if (code != WEIR_OK || weir__json_reader_next(reader, &token, &err) != WEIR_OK) {
             weir__text_printf(out, "%s", err.text);
             return err.code;
@@ -106,7 +68,7 @@ static int trace(weir__json_reader *reader, size_t size, weir__text *out)
 // The same tokens, or the same sentence, from memory and in pieces.
 static int check_tokens(const char *json, size_t size)
 {
-    source in = {.bytes = json, .size = size, .piece_max = 1 + (size_t)below(17)};
+    source in = {.bytes = json, .size = size, .piece_max = 1 + (size_t)fuzz_below(17)};
     weir__json_reader reader;
     weir__text whole = {0};
     weir__text pieces = {0};
@@ -164,9 +126,9 @@ static void test_json(void **state)
         "\"0123456789abcdef\\/\"",
     };
     (void)state;
-    for (uint64_t i = 0; i < rounds; i++) {
+    for (uint64_t i = 0; i < fuzz_rounds(); i++) {
         size_t size = 0;
-        char *const json = mutate(seeds[below(COUNT(seeds))], &size);
+        char *const json = fuzz_mutate(seeds[fuzz_below(COUNT(seeds))], favourites, &size);
         const int code = check_tokens(json, size);
         check_form(json, size, code);
         free(json);
@@ -186,9 +148,9 @@ static void test_dates(void **state)
         " 2000-02-29T23:59:59.9\u221201 : 00 ",
     };
     (void)state;
-    for (uint64_t i = 0; i < rounds; i++) {
+    for (uint64_t i = 0; i < fuzz_rounds(); i++) {
         size_t size = 0;
-        char *const text = mutate(seeds[below(COUNT(seeds))], &size);
+        char *const text = fuzz_mutate(seeds[fuzz_below(COUNT(seeds))], favourites, &size);
         int64_t strict = 0;
         int64_t lenient = 0;
         int64_t again = 0;
@@ -208,21 +170,12 @@ static void test_dates(void **state)
     }
 }
 
-static uint64_t number_from(const char *name, uint64_t otherwise)
-{
-    const char *const text = getenv(name);
-    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),
         cmocka_unit_test(test_dates),
     };
-    const uint64_t seed = number_from("WEIR_FUZZ_SEED", weir__random_u64());
-    rounds = number_from("WEIR_FUZZ_ROUNDS", rounds_default);
-    printf("# WEIR_FUZZ_SEED=%" PRIu64 "\n", seed);
-    weir__rng_init(&rng, seed);
+    fuzz_init(rounds_default);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
