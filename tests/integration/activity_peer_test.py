@@ -126,7 +126,8 @@ class Dice:
         return made
 
     def bucket(self, name):
-        made = {**BUCKET, "type": self.text(), "hostname": self.random.choice(["h", "!local", "ü"]), "data": self.data()}
+        hostname = self.random.choice(["h", "!local", "ü"])
+        made = {**BUCKET, "type": self.text(), "hostname": hostname, "data": self.data()}
         if self.random.random() < 0.5:
             made["created"] = self.moment()
         if self.random.random() < 0.5:
@@ -215,8 +216,10 @@ def the_odd_things_of_others_hold_nobody_up():
     """Rows that the peer dies of, or that we would not write, are left out or given as what they can be."""
     rows = """
         INSERT INTO buckets (name, type, client, hostname, created, data) VALUES
-            ('undated', 't', 'c', 'h', 'some day', '{}'), ('spaced', 't', 'c', 'h', '2018-01-01T01:01:01.5+0100', '{}'),
-            ('odd', 't', 'c', 'h', '2018-01-01 01:01:01', 'no JSON'), ('list', 't', 'c', 'h', '2018-01-01 01:01:01+00', '[1]');
+            ('undated', 't', 'c', 'h', 'some day', '{}'),
+            ('spaced', 't', 'c', 'h', '2018-01-01T01:01:01.5+0100', '{}'),
+            ('odd', 't', 'c', 'h', '2018-01-01 01:01:01', 'no JSON'),
+            ('list', 't', 'c', 'h', '2018-01-01 01:01:01+00', '[1]');
         INSERT INTO events (bucketrow, starttime, endtime, data) VALUES
             (1, -1500000000, -500000000, '{}'), (1, 1, 2, 'no JSON'), (1, 3, 4, 'null'), (1, 5, 6, '[]'),
             (1, 7, 8, '{ "b" : 1, "a" : 2 }'), (2, 'x', 9, '{}'), (2, 10, 1.5, '{}');

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Could ActivityWatch's own server open this database, and read every row of it?
 
-That server (aw-server-rust) gives up for good on rows that it does not expect: a moment of creation that is no date, data
-that are not a JSON object, a moment before 1970 with a fraction of a second, a setting that is NULL. So what we write is
-looked at here by other means than those that wrote it: sqlite3 and json of Python, and nothing of ours.
+That server (aw-server-rust) gives up for good on rows that it does not expect: a moment of creation that is no date,
+data that are not a JSON object, a moment before 1970 with a fraction of a second, a setting that is NULL. So what we
+write is looked at here by other means than those that wrote it: sqlite3 and json of Python, and nothing of ours.
 """
 
 import datetime

@@ -1,0 +1,304 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""`weir serve --activity` in hard times: bodies of a gigabyte, a full disk, a stop or a kill in the middle of everything,
+a process that stands still. Prints TAP.
+"""
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from activity import BUCKET, FIRST, Activity, at, event
+from activity_peer import complaints_of_the_peer
+from server import PATIENCE, equal, read_answer, run_tests, wait_until
+
+SANITIZED = os.environ.get("WEIR_SANITIZE", "none") != "none"
+BODY = 30_000_000 if SANITIZED else 999_000_000
+GROWTH_KIB = 64 << 10  # of the server's memory, whatever comes
+TIMER = None  # set at the end
+
+
+def request(path, size, method="POST"):
+    head = f"{method} /api/0/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {size}\r\n\r\n".encode()
+
+
+def post(path, body):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return request(path, len(body)) + body
+
+
+def status_of(data):
+    return int(data.split(b" ", 2)[1]) if data.startswith(b"HTTP/1.1 ") else None
+
+
+def peak_kib(server):
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())[1])
+
+
+def is_alive(server):
+    server.bucket("alive")
+    equal(server.beat(FIRST, name="alive").status, 200, "a heartbeat")
+    equal(server.events("alive")[0]["data"], {}, "a read")
+    equal(server.delete("buckets/alive").status, 200, "gone again")
+
+
+# ------------------------------------------------------------------------------------------------ a gigabyte
+
+
+def send_large(server, path, head, piece, tail, size):
+    """One body of `size` bytes: the head, the piece again and again, blanks, the tail. It is never held."""
+    block = piece * max(1, (1 << 20) // len(piece))
+    blocks, rest = divmod(size - len(head) - len(tail), len(block))
+    with server.connect(10 * PATIENCE) as sock:
+        try:
+            sock.sendall(request(path, size) + head)
+            for _ in range(blocks):
+                sock.sendall(block)
+            sock.sendall(b" " * rest + tail)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has heard enough
+        return read_answer(sock)
+
+
+def a_gigabyte_takes_no_memory():
+    one = b'{"timestamp":"2018-01-01T01:01:01Z","duration":1.0,"data":{"a":"%s"}}' % (b"x" * 1_000_000)
+    bucket = b'{"type":"t","client":"c","hostname":"h","events":['
+    whole = b'{"buckets":{"i":' + bucket
+    bodies = {  # path, head, what is repeated, tail, status, and a tenth is enough
+        "an import of large events": ("import", whole + one, b"," + one, b"]}}}", 200, False),
+        "an import that is cut off": ("import", whole + one, b"," + one, b",{", 400, True),
+        "blanks": ("import", b'{"buckets":{}', b" ", b"}", 200, True),
+        "an array with an end that is none": ("buckets/b/events", b"[" + one, b"," + one, b"]]", 400, False),
+        "one string": ("buckets/b/events", b'[{"data":{"a":"', b"x", b'"}}]', 413, True),
+        "one number": ("buckets/b/events", b"[1", b"0", b"]", 413, True),
+        "one heartbeat": ("buckets/b/heartbeat?pulsetime=1", b'{"data":{"a":"', b"x", b'"}}', 413, False),
+        "a bucket": ("buckets/new", bucket + one, b",[]", b"]}", 200, True),
+    }
+    with Activity() as server:
+        size = min(BODY, shutil.disk_usage(server.folder).free // 4)
+        server.bucket()
+        equal(server.insert([event()])[0]["id"], 1, "something is there")
+        before = peak_kib(server)
+        for what, (path, head, piece, tail, expected, is_tenth) in bodies.items():
+            wanted = size // 10 if is_tenth else size
+            answer = send_large(server, path, head, piece, tail, wanted)
+            equal(status_of(answer), expected, f"{what}: {answer[-300:]}")
+            if not SANITIZED:  # sanitizers keep what is freed
+                grown = peak_kib(server) - before
+                assert grown < GROWTH_KIB, f"{what} of {wanted} bytes took {grown} KiB"
+            is_alive(server)
+        equal((server.count(), server.count("i"), server.count("new")), (1, 1, 1), "what is stored: nothing twice")
+
+
+# --------------------------------------------------------------------------------- stopped, killed, standing still
+
+
+class Clients:
+    """Eight that send heartbeats, one after the other, until the connection ends; and what they were told."""
+
+    def __init__(self, server, count=8):
+        self.server, self.told = server, {f"c{n}": [] for n in range(count)}
+        for name in self.told:
+            server.bucket(name)
+        self.threads = [threading.Thread(target=self.run, args=(name,)) for name in self.told]
+        for thread in self.threads:
+            thread.start()
+        wait_until(lambda: min(map(len, self.told.values())) >= 30, "heartbeats of all")
+
+    def run(self, name):
+        answers = self.told[name]
+        try:
+            with self.server.connect() as sock:
+                for number in range(3000):
+                    sock.sendall(post(f"buckets/{name}/heartbeat?pulsetime=1", event(number, 0.5, {"n": number // 3})))
+                    answer = read_answer(sock)
+                    if status_of(answer) != 200:
+                        return
+                    answers.append(json.loads(answer.partition(b"\r\n\r\n")[2]))
+        except OSError:
+            pass
+
+    def expect_all(self, server):
+        """What each was told last of each event is in the database, and nothing beside it but one unanswered."""
+        for thread in self.threads:
+            thread.join()
+        for name, answers in self.told.items():
+            stored = {one["id"]: one for one in server.events(name)}
+            last = {one["id"]: one for one in answers}
+            for answer in last.values():
+                row = stored.get(answer["id"])
+                assert row and row["duration"] >= answer["duration"], f"{answer} was acknowledged; there is {row}"
+            assert len(stored) - len(last) in (0, 1), f"{len(stored)} rows, {len(last)} were acknowledged"
+            equal(len({one["timestamp"] for one in stored.values()}), len(stored), "nothing twice")
+            newest = server.events(name, "?limit=1")[0]
+            equal(server.beat(newest, "1", name).json()["id"], newest["id"], "the next one merges")
+
+
+def a_stop_among_heartbeats_keeps_what_was_answered():
+    for flags in ((), ("--ack", "committed"), ("--ack", "applied")):
+        with Activity(*flags) as server:
+            clients = Clients(server)
+            server.stop()
+            for thread in clients.threads:
+                thread.join()
+            equal(complaints_of_the_peer(server.database), [], flags)
+            assert not os.path.exists(f"{server.database}-wal"), flags
+            server.start()
+            clients.expect_all(server)
+
+
+def an_import_is_whole_or_not_at_all():
+    """Stopped or killed at once when its body has come, and stopped before it has come in full."""
+    count = 5_000 if SANITIZED else 40_000
+    events = [event(n % 3000, 1.0, {"n": n}) for n in range(count)]
+    body = json.dumps({"buckets": {"i": {**BUCKET, "id": "i", "events": events}}}).encode()
+    for number, sent in ((signal.SIGTERM, len(body)), (signal.SIGKILL, len(body)), (signal.SIGTERM, len(body) // 2)):
+        with Activity("--request-timeout", "2") as server:
+            server.bucket()
+            with server.connect() as sock:
+                sock.sendall(request("import", len(body)) + body[:sent])
+                server.signal(number)
+                answer = read_answer(sock)
+            status = server.wait()
+            equal(status, 0 if number == signal.SIGTERM else -number, "exit status")
+            server.start()
+            there = server.api("buckets/i").status == 200 and server.count("i")
+            assert there in (False, count), f"{there} of {count} events"
+            assert there == count or status_of(answer) != 200, "told that it is stored, but it is not"
+            assert sent == len(body) or there is False, "half of it"
+            is_alive(server)
+
+
+def a_server_that_stands_still_answers_afterwards():
+    with Activity() as server:
+        server.bucket()
+        with server.connect() as kept:
+            kept.sendall(post("buckets/b/heartbeat?pulsetime=60", event(0, 0.0)))
+            equal(status_of(read_answer(kept)), 200, "before")
+            server.signal(signal.SIGSTOP)
+            waiting = [kept] + [server.connect() for _ in range(40)]
+            for number, sock in enumerate(waiting):
+                sock.sendall(post("buckets/b/heartbeat?pulsetime=60", event(number, 0.0)))
+            equal(select.select(waiting, [], [], 5.0)[0], [], "nobody answers")
+            server.signal(signal.SIGCONT)
+            for sock in waiting:
+                equal(status_of(read_answer(sock)), 200, "after")
+                sock.close()
+        equal(server.api("buckets/b").json()["metadata"], {"start": at(0), "end": at(40)}, "all of them")
+        is_alive(server)
+
+
+class Timer(threading.Thread):
+    """Writes that are answered before their commit get it by the clock. That takes a while, beside the other tests."""
+
+    LOOK = ("import sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1], timeout=60)\n"
+            "for _ in sys.stdin: print(connection.execute('SELECT count(*) FROM events').fetchone()[0], flush=True)")
+
+    def __init__(self):
+        super().__init__()
+        self.failure, self.first = None, None
+
+    def run(self):
+        try:
+            with Activity("--ack", "applied") as server:
+                server.bucket()
+                with subprocess.Popen([sys.executable, "-c", self.LOOK, str(server.database)], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+                    def committed():
+                        other.stdin.write("\n")
+                        other.stdin.flush()
+                        return int(other.stdout.readline())
+
+                    equal(server.beat(FIRST).status, 200, "answered")
+                    self.first = committed()
+                    wait_until(lambda: committed() == 1, "the commit, without a further request")
+                    other.stdin.close()
+        except Exception as error:  # pylint: disable=broad-except
+            self.failure = error
+
+
+def what_is_answered_before_its_commit_gets_it_by_the_clock():
+    TIMER.join()
+    assert TIMER.failure is None, TIMER.failure
+    equal(TIMER.first, 0, "rows that were committed when the answer came")
+
+
+# ------------------------------------------------------------------------------------------------- a full disk
+
+
+class Small(Activity):
+    """On a disk of its own, of four megabytes."""
+
+    ENTER = 'mount -t tmpfs -o size=4m weir-test "$0" && exec "$@"'
+
+    def command(self, listen):
+        return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", self.ENTER, str(self.folder),
+                *super().command(listen)]
+
+    def filler(self):
+        return Path(f"/proc/{self.process.pid}/root{self.folder}/filler")
+
+    @staticmethod
+    def is_possible():
+        with Activity() as server:
+            done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", Small.ENTER,
+                                   str(server.folder), "true"], check=False, capture_output=True)
+            return done.returncode == 0
+
+
+def a_full_disk_loses_nothing_that_was_acknowledged():
+    """Heartbeats of some kilobytes until the disk is full: those are told so or wait, and go on when there is room."""
+    if not Small.is_possible():
+        return  # no namespaces for us here
+    with Small() as server:
+        server.bucket()
+        with server.filler().open("wb") as filler:
+            filler.write(b"x" * (3 << 20))
+        told, sock, refused = [], None, None
+        for number in range(3000):
+            sock = server.connect()
+            sock.sendall(post("buckets/b/heartbeat?pulsetime=0", event(number, 0.0, {"n": number, "pad": "x" * 5000})))
+            if not select.select([sock], [], [], 5.0 if told else PATIENCE)[0]:
+                break
+            answer = read_answer(sock)
+            sock.close()
+            if status_of(answer) != 200:
+                refused = answer
+                break
+            told.append(number)
+        assert told and len(told) < 3000, f"{len(told)} of 5 KB on a disk of 4 MB"
+        equal([one["data"]["n"] for one in server.events()], told[::-1], "all of them can be read on a full disk")
+        server.filler().unlink()
+        if refused is None:
+            with sock:
+                last = read_answer(sock)
+            assert status_of(last) in (200, 503, 507), last
+            told += [len(told)] if status_of(last) == 200 else []
+        else:
+            assert status_of(refused) in (500, 503, 507) and b'{"message":"' in refused, refused
+        equal(server.beat(event(3000, 0.0, {"n": -1}), "0").status, 200, "there is room again")
+        equal([one["data"]["n"] for one in server.events()], [-1, *told[::-1]], "each once")
+
+
+if __name__ == "__main__":
+    TIMER = Timer()
+    TIMER.start()
+    sys.exit(run_tests([
+        a_stop_among_heartbeats_keeps_what_was_answered,
+        an_import_is_whole_or_not_at_all,
+        a_server_that_stands_still_answers_afterwards,
+        a_full_disk_loses_nothing_that_was_acknowledged,
+        a_gigabyte_takes_no_memory,
+        what_is_answered_before_its_commit_gets_it_by_the_clock,
+    ]))
