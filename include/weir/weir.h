@@ -108,7 +108,7 @@ typedef struct weir_config {
 
     bool read_only;         // no writer, no checkpoints: writes return WEIR_DENIED, rows never change
     bool must_exist;        // do not create the file
-    bool foreign_keys;      // PRAGMA foreign_keys=ON: declared foreign keys are enforced
+    bool foreign_keys;      // PRAGMA foreign_keys=ON: enforced, deferred ones at the end of each job
     uint32_t sync_delay_us; // every sync sleeps this long first (to show slower disks in benchmarks)
 } weir_config;
 
@@ -160,9 +160,9 @@ typedef void weir_done_fn(void *context, const weir_error *result);
 
 typedef struct weir_write_options {
     weir_ack ack;
-    // To get into the queue, and to get the write lock (0: write_deadline_ms). Time in which a job before it runs or is
-    // committed does not count, nor does a checkpoint: a long job of the store delays those behind it and fails
-    // none. Once its commit has begun a job is not given up: the answer is what became of it.
+    // To get into the queue, and to get the write lock (0: write_deadline_ms). For a job in the queue, time in which one
+    // before it runs or is committed does not count, nor does a checkpoint: a long job of the store delays those
+    // behind it and fails none. Once its commit has begun a job is not given up: the answer is what became of it.
     uint32_t deadline_ms;
     bool fail_when_full; // a full queue returns WEIR_BUSY at once instead of waiting for the deadline
     // Gets a transaction of its own. For a job that takes long or writes much: no neighbour's failure makes it run

@@ -274,12 +274,14 @@ static int in_turn(weir_store *store, const attempt *how, uint64_t gap_until_ns,
         return WEIR_OK;
     }
     const uint64_t taken_ns = weir__clock_now_ns(store->clock);
+    weir__writer_work_begin(store);
     const uint64_t patience_ns = taken_ns + store->config.reader_gap_ms * WEIR__NS_PER_MS;
     store->checkpointer.busy_until_ns = patience_ns < how->deadline_ns ? patience_ns : how->deadline_ns;
     int code = check_fence(store, err);
     if (code == WEIR_OK)
         code = checkpoint_call(store, how->mode, false, report, err);
     report->writer_ns += weir__clock_now_ns(store->clock) - taken_ns;
+    weir__writer_work_end(store);
     weir__turn_return(store);
     return code;
 }

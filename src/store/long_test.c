@@ -22,12 +22,25 @@ typedef struct fixture {
     ledger book;
     _Atomic int locks_refused; // how many attempts at the write lock are still to be refused
     bool gap_seen;
+    bool checkpoint_is_slow; // the next write to the database takes LONG_MS, and a job comes meanwhile
 } fixture;
+
+static ledger_entry *submit(fixture *fx, ledger_deed deed);
+
+static void be_slow(fixture *fx)
+{
+    fx->checkpoint_is_slow = false;
+    submit(fx, LEDGER_FINE);
+    weir__clock_fake_advance(&fx->fake, LONG_MS * WEIR__NS_PER_MS);
+    atomic_store(&fx->locks_refused, 4);
+}
 
 static int refuse_locks(void *context, weir__vfs_op op, weir__vfs_role role, int64_t offset, int size)
 {
     fixture *const fx = context;
-    (void)role, (void)size;
+    (void)size;
+    if (op == WEIR__VFS_WRITE && role == WEIR__VFS_MAIN && fx->checkpoint_is_slow)
+        be_slow(fx);
     if (op != WEIR__VFS_SHM_LOCK || offset != WEIR_WAL_LOCK_WRITE || atomic_load(&fx->locks_refused) == 0)
         return SQLITE_OK;
     atomic_fetch_sub(&fx->locks_refused, 1);
@@ -155,6 +168,22 @@ static void time_behind_a_long_job_does_not_count(void **state)
     atomic_store(&fx.locks_refused, 4);
     gate_open(&g);
     gate_fini(&g);
+    expect_all_fine(&fx);
+    assert_int_equal(atomic_load(&fx.locks_refused), 0);
+    fixture_judge(&fx);
+}
+
+static void time_behind_a_long_checkpoint_does_not_count(void **state)
+{
+    (void)state;
+    fixture fx;
+    fixture_open(&fx);
+    submit(&fx, LEDGER_FINE);
+    ledger_await(&fx.book);
+    fx.checkpoint_is_slow = true;
+    weir_error err = WEIR_ERROR_INIT;
+    expect_ok(weir_checkpoint(fx.store, WEIR_CHECKPOINT_RESTART, 0, NULL, &err), &err);
+    assert_false(fx.checkpoint_is_slow);
     expect_all_fine(&fx);
     assert_int_equal(atomic_load(&fx.locks_refused), 0);
     fixture_judge(&fx);
@@ -417,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_job_on_its_callers_thread_fails_nobody),
         cmocka_unit_test(time_behind_a_long_job_does_not_count),
+        cmocka_unit_test(time_behind_a_long_checkpoint_does_not_count),
         cmocka_unit_test(a_long_checkpoint_fails_nobody),
         cmocka_unit_test(no_read_waits_for_a_checkpoint_that_cannot_have_the_turn),
         cmocka_unit_test(a_job_that_is_alone_has_no_neighbours),

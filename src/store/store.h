@@ -194,7 +194,7 @@ typedef struct weir__writer {
     _Atomic uint64_t jobs_submitted, jobs_done, jobs_failed, acks[3], groups, retries, replays;
     _Atomic size_t group_size_last; // jobs in the last group: whether clients write alone or together
     _Atomic uint64_t
-        busy_since_ns; // since when the open transaction has been at work; 0: none is, or it lingers
+        busy_since_ns; // since when a transaction or a checkpoint has been at work; 0: none is, or it lingers
     weir__histogram group_jobs, commit_ns, write_ns;
 } weir__writer;
 
@@ -379,6 +379,10 @@ void weir__store_desert(weir_store *store);
 // ---- writer.c: with the turn
 // Adds what waits in the queue to the group, within its limit.
 void weir__writer_take_jobs(weir_store *store);
+// Around what takes long, other than a wait for somebody else: a transaction, a checkpoint in the turn. The time does
+// not count against the deadlines of those who wait behind it.
+void weir__writer_work_begin(weir_store *store);
+void weir__writer_work_end(weir_store *store);
 // The group, from begin to the last acknowledgement: it is empty afterwards.
 void weir__writer_run_group(weir_store *store);
 // A sync failed: nothing may be written any more.

@@ -666,6 +666,59 @@ static void what_would_wait_for_the_writer_is_refused_inside_jobs_and_callbacks(
     }
 }
 
+// ------------------------------------------------------------------------------------- deferred foreign keys
+
+static int insert_orphan(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)arg;
+    return weir_exec(tx, err, "INSERT INTO child VALUES(99)", "");
+}
+
+// Wrong in between, right at its end.
+static int insert_child_and_parent(weir_tx *tx, void *arg, weir_error *err)
+{
+    (void)arg;
+    const int code = weir_exec(tx, err, "INSERT INTO child VALUES(1)", "");
+    return code == WEIR_OK ? weir_exec(tx, err, "INSERT INTO parent VALUES(1)", "") : code;
+}
+
+typedef struct answer {
+    _Atomic int count, code;
+} answer;
+
+static void keep_answer(void *context, const weir_error *result)
+{
+    answer *const a = context;
+    atomic_store(&a->code, result->code);
+    atomic_fetch_add(&a->count, 1);
+}
+
+static void a_deferred_constraint_fails_its_job_alone(void **state)
+{
+    (void)state;
+    fixture fx;
+    gate g;
+    answer orphan = {0};
+    answer family = {0};
+    weir_error err = WEIR_ERROR_INIT;
+    fixture_open(&fx, &(weir_config){.foreign_keys = true}, NULL);
+    must_run_sql(fx.store, "CREATE TABLE parent(id INTEGER PRIMARY KEY);"
+                           "CREATE TABLE child(of INTEGER REFERENCES parent DEFERRABLE INITIALLY DEFERRED)");
+    gate_close(&g, fx.store);
+    expect_ok(weir_submit(fx.store, insert_orphan, NULL, NULL, keep_answer, &orphan, &err), &err);
+    expect_ok(weir_submit(fx.store, insert_child_and_parent, NULL, NULL, keep_answer, &family, &err), &err);
+    gate_open(&g);
+    gate_fini(&g);
+    expect_ok(weir_flush(fx.store, 0, &err), &err);
+    expect_code(orphan.code, WEIR_CONSTRAINT, NULL);
+    expect_code(family.code, WEIR_OK, NULL);
+    expect_code(weir_write(fx.store, insert_orphan, NULL, NULL, &err), WEIR_CONSTRAINT, &err); // by itself
+    expect_contains(err.text, "FOREIGN KEY");
+    assert_int_equal(must_read_int64(fx.store, "SELECT count(*) FROM child"), 1);
+    must_close(fx.store);
+    fixture_end(&fx);
+}
+
 static void counters_add_up(void **state)
 {
     (void)state;
@@ -710,6 +763,7 @@ int main(void)
         cmocka_unit_test(a_job_that_makes_sqlite_roll_everything_back_hurts_nobody_else),
         cmocka_unit_test(what_a_job_writes_after_a_rollback_is_not_committed_by_itself),
         cmocka_unit_test(what_would_wait_for_the_writer_is_refused_inside_jobs_and_callbacks),
+        cmocka_unit_test(a_deferred_constraint_fails_its_job_alone),
         cmocka_unit_test(counters_add_up),
     };
     return cmocka_run_group_tests_name("write", tests, NULL, NULL);

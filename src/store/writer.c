@@ -41,8 +41,8 @@ enum {
     GATHER_NS_MAX = 1000 * 1000, // a group takes no more jobs in after this
     GATHER_WAIT_NS = 50 * 1000,  // longest wait for the next one
     CAREFUL_CHUNKS = 16,         // chunks run with a savepoint per job after one failed
-    LONG_TRANSACTION_MS = 50,    // from here on it moves the deadlines of those behind it
-    FAULTS_MAX = 16, // jobs of a group that end alone because of a fault, before it ends all of them
+    LONG_WORK_MS = 50, // a transaction or a checkpoint that takes this moves the deadlines behind it
+    FAULTS_MAX = 16,   // jobs of a group that end alone because of a fault, before it ends all of them
 };
 
 static const char *const STATE_NAMES[WEIR__WRITER_STATES] = {"idle",       "beginning", "running",
@@ -80,7 +80,7 @@ static weir__writer_state state_of(const weir_store *store)
     return (weir__writer_state)atomic_load_explicit(&store->writer.state, memory_order_relaxed);
 }
 
-// A transaction of `took_ns` has ended. Who waited behind it is not late because of that.
+// The store was at work for `took_ns`. Who waited behind that is not late because of it.
 static void postpone_deadlines(weir_store *store, uint64_t now_ns, uint64_t took_ns)
 {
     weir__queue *queue = &store->queue;
@@ -92,14 +92,17 @@ static void postpone_deadlines(weir_store *store, uint64_t now_ns, uint64_t took
     pthread_mutex_unlock(&queue->lock);
 }
 
-static void note_transaction(weir_store *store, bool was_open, bool is_open)
+void weir__writer_work_begin(weir_store *store)
 {
-    if (was_open == is_open)
-        return;
+    atomic_store_explicit(&store->writer.busy_since_ns, weir__clock_now_ns(store->clock),
+                          memory_order_relaxed);
+}
+
+void weir__writer_work_end(weir_store *store)
+{
     const uint64_t now_ns = weir__clock_now_ns(store->clock);
-    const uint64_t since_ns =
-        atomic_exchange_explicit(&store->writer.busy_since_ns, is_open ? now_ns : 0, memory_order_relaxed);
-    if (since_ns != 0 && now_ns - since_ns >= LONG_TRANSACTION_MS * WEIR__NS_PER_MS)
+    const uint64_t since_ns = atomic_exchange_explicit(&store->writer.busy_since_ns, 0, memory_order_relaxed);
+    if (since_ns != 0 && now_ns - since_ns >= LONG_WORK_MS * WEIR__NS_PER_MS)
         postpone_deadlines(store, now_ns, now_ns - since_ns);
 }
 
@@ -117,7 +120,10 @@ static void move(weir_store *store, weir__writer_state to)
     const bool in_transaction = !sqlite3_get_autocommit(store->writer.conn->db);
     WEIR_ASSERT(in_transaction == has_transaction(to));
     atomic_store(&store->writer.state, (int)to);
-    note_transaction(store, has_transaction(from), has_transaction(to));
+    if (!has_transaction(from) && has_transaction(to))
+        weir__writer_work_begin(store);
+    else if (has_transaction(from) && !has_transaction(to))
+        weir__writer_work_end(store);
 }
 
 // ------------------------------------------------------------------------------------------ ending of jobs
@@ -557,6 +563,21 @@ static bool is_fault_of_one(weir_store *store, const weir__job *job)
     return job->acknowledged ? fault_lasts(store, &writer->scratch) : writer->faults_left > 0;
 }
 
+// A job is a transaction of its own for those who wrote it: what a deferred constraint finds at its end is its own
+// failure, and not the commit's, which would be everybody's.
+static int check_deferred(weir_store *store, const weir__job *job, weir_error *err)
+{
+    int violated = 0;
+    int unused = 0;
+    sqlite3_db_status(store->writer.conn->db, SQLITE_DBSTATUS_DEFERRED_FKS, &violated, &unused, 0);
+    if (!violated)
+        return WEIR_OK;
+    weir__error_set(err, WEIR_CONSTRAINT, "%s: FOREIGN KEY constraint failed (at the end of the job %s)",
+                    store->path, job->label ? job->label : "without a name");
+    err->sqlite_code = SQLITE_CONSTRAINT_FOREIGNKEY;
+    return WEIR_CONSTRAINT;
+}
+
 static run_result run_job(weir_store *store, weir__job *job)
 {
     weir__writer *writer = &store->writer;
@@ -565,8 +586,10 @@ static run_result run_job(weir_store *store, weir__job *job)
     writer->runs_applied = writer->runs_applied || job->ack == WEIR_ACK_APPLIED;
     weir__conn_use_begin(writer->conn, WEIR__FOREVER);
     inside = true;
-    const int code = job->run(writer->conn, job->arg, err);
+    int code = job->run(writer->conn, job->arg, err);
     inside = false;
+    if (code == WEIR_OK)
+        code = check_deferred(store, job, err);
     const int fault = writer->conn->fault_code;
     weir__conn_use_end(writer->conn);
     const run_result result = judge_run(store, job, code, fault);
@@ -935,7 +958,7 @@ static bool linger(weir_store *store)
     if (writer->linger_until_ns == 0)
         writer->linger_until_ns =
             weir__deadline_ns(now_ns, store->config.applied_linger_ms * WEIR__NS_PER_MS);
-    atomic_store_explicit(&writer->busy_since_ns, 0, memory_order_relaxed);
+    weir__writer_work_end(store);
     pthread_mutex_lock(&queue->lock);
     while (queue->jobs.size == 0 && !queue->stop && !queue->turn_first &&
            queue->flush_seq <= queue->committed_seq &&
@@ -946,7 +969,7 @@ static bool linger(weir_store *store)
     queue->writer_asleep = false;
     const bool more = has_next(store) && !queue->turn_first && queue->flush_seq <= queue->committed_seq;
     pthread_mutex_unlock(&queue->lock);
-    atomic_store_explicit(&writer->busy_since_ns, weir__clock_now_ns(store->clock), memory_order_relaxed);
+    weir__writer_work_begin(store);
     return more;
 }
 
