@@ -23,6 +23,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -328,12 +329,15 @@ static void wait_for_answers(weir__server *server)
     pthread_mutex_unlock(&server->lock);
 }
 
-static void stop_accepting(weir__server *server)
+// Further connections are refused from here on. Returns the listener, to be closed when the daemon's thread has ended:
+// that may be about to look at it, and its number must not mean another file by then.
+static int stop_accepting(weir__server *server)
 {
-    const int listen_fd = MHD_quiesce_daemon(server->daemon);
-    if (listen_fd >= 0)
-        (void)close(listen_fd);
+    const int listener = MHD_quiesce_daemon(server->daemon);
+    if (listener >= 0)
+        (void)shutdown(listener, SHUT_RD);
     atomic_store(&server->stopping, true);
+    return listener;
 }
 
 static int close_all(weir__server *server, weir_error *err)
@@ -357,16 +361,19 @@ static int close_all(weir__server *server, weir_error *err)
 static int serve(weir__server *server, int signals, weir_error *err)
 {
     impatience watcher;
+    int listener = -1;
     int code = open_all(server, err);
     if (code == WEIR_OK) {
         announce(server);
         run(server, signals);
-        stop_accepting(server);
+        listener = stop_accepting(server);
         drain(server, signals);
     }
     start_impatience(&watcher, signals);
     const int close_code = close_all(server, code == WEIR_OK ? err : NULL);
     stop_impatience(&watcher);
+    if (listener >= 0)
+        (void)close(listener);
     return code != WEIR_OK ? code : close_code;
 }
 
