@@ -336,8 +336,12 @@ static void use_colour(weir__cli *cli, int when)
 static int check_operands(const weir__command *command, const weir__operands *operands, weir_error *err)
 {
     char quoted[quote_size];
-    if (operands->count < command->operands_min)
-        return weir__error_set(err, WEIR_INVALID, "%s is missing", command->operands);
+    if (operands->count < command->operands_min) {
+        const char *missing = command->operands; // "BUCKET FILE", a word for each that is needed
+        for (int i = 0; i < operands->count; i++)
+            missing += strcspn(missing, " ") + 1;
+        return weir__error_set(err, WEIR_INVALID, "%s is missing", missing);
+    }
     if (operands->count > command->operands_max)
         return weir__error_set(
             err, WEIR_INVALID, "\"%s\" is one argument too many",

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <weir/weir.h>
@@ -99,7 +100,7 @@ static int check_url(const char *url, CURLU *parts, weir_error *err)
 static bool is_local(CURLU *parts)
 {
     char *const host = part_of(parts, CURLUPART_HOST);
-    const bool local = host != NULL && (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+    const bool local = host != NULL && (strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
                                         strcmp(host, "[::1]") == 0);
     curl_free(host);
     return local;
@@ -365,6 +366,19 @@ static int fail_with_curl(const call *c, CURLcode failure, weir_error *err)
     }
 }
 
+// An answer that ends when the connection does may be a part of one: HTTP/1 then tells its length, or comes in chunks.
+static bool ends_in_doubt(const call *c)
+{
+    CURL *const curl = c->remote->curl;
+    struct curl_header *header = NULL;
+    curl_off_t length = -1;
+    long version = 0;
+    (void)curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    (void)curl_easy_getinfo(curl, CURLINFO_HTTP_VERSION, &version);
+    return c->request->sink != NULL && length < 0 && version < CURL_HTTP_VERSION_2_0 &&
+           curl_easy_header(curl, "Transfer-Encoding", 0, CURLH_HEADER, -1, &header) != CURLHE_OK;
+}
+
 // ---------------------------------------------------------------------------------------------------- calling
 
 #define SET(option, value) (void)curl_easy_setopt(curl, (option), (value))
@@ -394,8 +408,8 @@ static void set_body(CURL *curl, call *c)
             (curl_off_t)(request->fd_bytes > 0 ? (curl_off_t)request->fd_bytes : -1));
     else
         SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_size);
-    if (posts && !request->has_fd)
-        SET(CURLOPT_POSTFIELDS, request->body);
+    if (posts) // NULL: nothing is left of the call before
+        SET(CURLOPT_POSTFIELDS, request->has_fd ? NULL : request->body);
     SET(CURLOPT_READFUNCTION, give_body);
     SET(CURLOPT_READDATA, c);
     SET(CURLOPT_SEEKFUNCTION, rewind_body);
@@ -428,6 +442,10 @@ int weir__remote_call(weir__remote *remote, const weir__remote_request *request,
         code = fail_with_curl(&c, failure, err);
     else if (status < status_ok || status >= status_other)
         code = fail_with_status(&c, status, err);
+    else if (ends_in_doubt(&c))
+        code = weir__error_set(err, WEIR_IO,
+                               "the answer of %s does not say how long it is, so a part of it may be missing",
+                               remote->url);
     SET(CURLOPT_CUSTOMREQUEST, NULL);
     weir__text_free(&c.complaint);
     weir__text_free(&url);

@@ -58,14 +58,18 @@ static int open_file(const weir__target_values *values, weir__target_use use, we
     };
     const weir_activity_config config = {.store = &store};
     int code = WEIR_OK;
-    if (values->db != NULL)
-        weir__text_add(&path, values->db);
-    else if (variable != NULL && variable[0] != '\0')
-        weir__text_add(&path, variable);
-    else
+    const bool is_default = values->db == NULL && (variable == NULL || variable[0] == '\0');
+    if (is_default)
         code = weir__target_default_path(&path, err);
+    else
+        weir__text_add(&path, values->db != NULL ? values->db : variable);
     if (code == WEIR_OK && path.failed)
         code = no_memory(err);
+    if (code == WEIR_OK && is_default && use != WEIR__TARGET_CREATE && access(path.data, F_OK) != 0 &&
+        errno == ENOENT)
+        code = weir__error_set(err, WEIR_NOTFOUND,
+                               "ActivityWatch has no database in %s; --db names another, --url asks a server",
+                               path.data);
     if (code == WEIR_OK)
         code = weir_activity_open(path.data, &config, &target->file, err);
     weir__text_free(&path);
@@ -121,12 +125,13 @@ int weir__target_finish(weir__cli *cli, const weir__command *command, weir__targ
 {
     weir_error close_err = WEIR_ERROR_INIT;
     const bool wrong_line = target->wrong_line;
+    const bool is_file = target->remote == NULL;
     const int close_code = target->file != NULL ? weir_activity_close(target->file, 0, &close_err) : WEIR_OK;
     weir__remote_close(target->remote);
     *target = (weir__target){0};
     if (wrong_line)
         return weir__cli_usage(cli, command, err);
-    if (code == WEIR_BUSY) {
+    if (code == WEIR_BUSY && is_file) {
         weir_error explained = WEIR_ERROR_INIT;
         explain_lock(err, &explained);
         return weir__cli_failed(cli, &explained);
@@ -483,6 +488,26 @@ int weir__target_delete(weir__target *target, const char *bucket, const int64_t 
     return code;
 }
 
+// An export on its way from a server to whoever wants it.
+typedef struct copying {
+    weir_activity_sink_fn *sink;
+    void *context;
+    const char *url;
+} copying;
+
+// It is not parsed, but no JSON has a control character that a terminal could obey.
+static int copy_json(void *context, const void *bytes, size_t size, weir_error *err)
+{
+    const copying *const c = context;
+    const unsigned char *const text = bytes;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < 0x20 && text[i] != '\t' && text[i] != '\n' && text[i] != '\r')
+            return weir__error_set(err, WEIR_MISMATCH,
+                                   "the answer of %s is not what was expected: it is no JSON", c->url);
+    }
+    return c->sink(c->context, bytes, size, err);
+}
+
 int weir__target_export(weir__target *target, const char *bucket, weir_activity_sink_fn *sink, void *context,
                         weir_error *err)
 {
@@ -490,6 +515,7 @@ int weir__target_export(weir__target *target, const char *bucket, weir_activity_
     int code = WEIR_OK;
     if (target->file != NULL)
         return weir_activity_export(target->file, bucket, 0, sink, context, err);
+    copying copy = {sink, context, weir__remote_url(target->remote)};
     if (bucket != NULL)
         code = bucket_path(&path, bucket, "/export", err);
     else
@@ -499,7 +525,7 @@ int weir__target_export(weir__target *target, const char *bucket, weir_activity_
     if (code == WEIR_OK)
         code = weir__remote_call(
             target->remote,
-            &(weir__remote_request){.method = "GET", .path = path.data, .sink = sink, .context = context},
+            &(weir__remote_request){.method = "GET", .path = path.data, .sink = copy_json, .context = &copy},
             err);
     weir__text_free(&path);
     return code;

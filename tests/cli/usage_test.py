@@ -62,6 +62,7 @@ WRONG = [
     (["activity", "evnets"],
      "weir: unknown command \"activity evnets\"; did you mean \"activity events\"?\nTry \"weir activity --help\".\n"),
     (["activity", "events"], "weir: BUCKET is missing\nTry \"weir activity events --help\".\n"),
+    (["activity", "insert", "b"], "weir: FILE is missing\nTry \"weir activity insert --help\".\n"),
     (["activity", "events", "b", "--start", "soon"],
      "weir: --start takes a time such as TIMEZ, \"2026-01-31 12:00\", today or -2h, not \"soon\"\n"
      "Try \"weir activity events --help\".\n"),
