@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The reader of JSON and those of dates on texts that nobody would write, made of good ones (see support/fuzz.h); what is
-// checked is what must hold for any text.
+// The reader of JSON and those of dates on texts that nobody would write, made of good ones (see support/fuzz.h);
+// what is checked is what must hold for any text.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The reader of TOML on texts that nobody would write, made of good ones (see support/fuzz.h). Whatever a text is, it is
-// read into a tree whose parts know where they stand, or refused with a sentence that says where; the same each time.
+// The reader of TOML on texts that nobody would write, made of good ones (see support/fuzz.h). Whatever a text is,
+// it is read into a tree whose parts know where they stand, or refused with a sentence that says where; the same
+// each time.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See fuzz.h.
+// See fuzz.h. Changes are few, so that much of what is good stays and the reader gets far into a text.
 #include "support/fuzz.h"
 
 #include <setjmp.h>
