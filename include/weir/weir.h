@@ -160,8 +160,8 @@ typedef void weir_done_fn(void *context, const weir_error *result);
 
 typedef struct weir_write_options {
     weir_ack ack;
-    // To get into the queue, and to get the write lock (0: write_deadline_ms). For a job in the queue, time in which one
-    // before it runs or is committed does not count, nor does a checkpoint: a long job of the store delays those
+    // To get into the queue, and to get the write lock (0: write_deadline_ms). For a job in the queue, time in which
+    // one before it runs or is committed does not count, nor does a checkpoint: a long job of the store delays those
     // behind it and fails none. Once its commit has begun a job is not given up: the answer is what became of it.
     uint32_t deadline_ms;
     bool fail_when_full; // a full queue returns WEIR_BUSY at once instead of waiting for the deadline
