@@ -7,6 +7,7 @@ import os
 import random
 import sqlite3
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import quote
 
@@ -77,8 +78,8 @@ def every_fault_is_found():
 class Dice:
     """Requests of every kind, most of them as clients send them, some of them not."""
 
-    def __init__(self, server):
-        self.server, self.random, self.ids = server, random.Random(SEED), [1]
+    def __init__(self, server, seed=SEED):
+        self.server, self.random, self.ids = server, random.Random(seed), [1]
 
     def moment(self):
         pick = self.random
@@ -188,6 +189,38 @@ def whatever_comes_the_peer_can_open_the_file():
         equal(exact(exports[2]), exact(exports[1]), f"seed {SEED}: nothing is new in it")
 
 
+def many_at_once_do_no_harm_either():
+    """The same from six clients at the same time, on the same buckets, with filters that come and go."""
+    failures = []
+    rules = [{"enabled": True, "field": "app", "pattern": "^x$", "action": "redact", "replacement": "r"}]
+
+    def client(server, number):
+        dice = Dice(server, SEED + number)
+        try:
+            for step in range(STEPS // 6):
+                answer = dice.step()
+                assert answer.status in ANSWERS, f"client {number}, step {step}: {answer}"
+                if number == 0 and step % 20 == 0:
+                    server.send("settings/privacy_filters", rules if step % 40 else [])
+                if number == 1 and step % 20 == 0:
+                    equal(server.api("export").status, 200, "an export beside it")
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    with Activity() as server:
+        threads = [threading.Thread(target=client, args=(server, number)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        equal(failures, [], f"seed {SEED}")
+        before = all_there_is(server)
+        server.stop()
+        equal(complaints_of_the_peer(server.database)[:10], [], f"seed {SEED}")
+        server.start()
+        equal(all_there_is(server), before, f"seed {SEED}, after a restart")
+
+
 def exact(export):
     """The events whose duration a double can hold to the nanosecond, which are those of less than a hundred days."""
     return {name: [one for one in bucket["events"] if abs(one["duration"]) < 8_000_000]
@@ -251,6 +284,7 @@ if __name__ == "__main__":
     sys.exit(run_tests([
         every_fault_is_found,
         whatever_comes_the_peer_can_open_the_file,
+        many_at_once_do_no_harm_either,
         the_deepest_data_can_be_read_again,
         the_odd_things_of_others_hold_nobody_up,
     ]))
