@@ -550,6 +550,11 @@ static void applied_work_on_a_broken_disk_is_told_as_lost(void **state)
     assert_int_equal(fixture_judge(&fx, true).rows, 1);
 }
 
+static bool nothing_is_pending(void *arg)
+{
+    return stats_of(arg).applied_pending == 0;
+}
+
 // How long a fault lasts is counted for each group: one of long ago, that nothing has been committed since, takes
 // nothing of the next group's time.
 static void applied_work_that_meets_a_short_fault_is_kept_although_there_was_one_before(void **state)
@@ -564,6 +569,7 @@ static void applied_work_that_meets_a_short_fault_is_kept_although_there_was_one
         expect_code(run_sql(fx.store, "INSERT INTO taken VALUES('lost')", NULL, &err), WEIR_IO, &err);
     break_disk(&fx, WEIR__VFS_WRITE, WEIR__VFS_WAL, SQLITE_IOERR_WRITE, 0, 1);
     assert_int_equal(ledger_write(fx.store, add(&fx, LEDGER_FINE, WEIR_ACK_APPLIED), NULL), WEIR_OK);
+    assert_true(await(nothing_is_pending, &fx));
     expect_ok(weir_flush(fx.store, 0, &err), &err);
     assert_int_equal(fixture_judge(&fx, true).rows, 1);
 }
