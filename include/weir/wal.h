@@ -76,6 +76,106 @@ typedef struct weir_wal_header {
 // WEIR_DENIED, WEIR_IO.
 int weir_wal_header_read(const char *wal_path, weir_wal_header *header, weir_error *err);
 
+// ---- Reading the log (-wal) ----
+//
+// A scan reads a log of any size from its beginning, in bounded memory (about 1 MiB), and says what ends it. It
+// has a descriptor of its own of the -wal, and of nothing else: neither the database nor the -shm is touched, so
+// a scan may run in a process that has the database open through SQLite. It reads with pread(2) and never maps
+// the file, because a log may be truncated at any moment. One thread at a time per scan.
+//
+//     weir_wal_scan *scan = NULL;
+//     weir_wal_transaction transaction;
+//     int code = weir_wal_scan_open("app.db-wal", &scan, &err);
+//     while (code == WEIR_OK &&
+//            (code = weir_wal_scan_next_transaction(scan, &transaction, &err)) == WEIR_OK &&
+//            transaction.number != 0)
+//         ...
+//     weir_wal_scan_close(scan);
+//
+// What counts is what counts for SQLite: a frame when its salts are those of the header, its checksum continues
+// that of the frame before and its page number is not 0; a transaction when its last frame is a commit frame.
+
+enum {
+    WEIR_WAL_HEADER_SIZE = 32,       // bytes before the first frame
+    WEIR_WAL_FRAME_HEADER_SIZE = 24, // bytes before the page of each frame
+};
+
+typedef struct weir_wal_scan weir_wal_scan;
+
+typedef struct weir_wal_frame {
+    uint64_t number;              // from 1; 0: there is none
+    uint64_t offset;              // of its header in the file
+    uint64_t transaction;         // which one it belongs to, committed or not yet, from 1
+    uint32_t page;                // page number, from 1
+    uint32_t n_page;              // of a commit frame: size of the database in pages; else 0
+    const unsigned char *content; // the page, until the next call with this scan
+} weir_wal_frame;
+
+typedef struct weir_wal_transaction {
+    uint64_t number; // from 1; 0: there is none
+    uint64_t first_frame;
+    uint64_t last_frame; // the commit frame
+    uint64_t offset;     // bytes offset … offset_end - 1 of the file
+    uint64_t offset_end;
+    uint32_t n_page; // size of the database in pages after it
+} weir_wal_transaction;
+
+typedef enum weir_wal_end_kind {
+    WEIR_WAL_END_CLEAN, // the file ends where the frames end
+    WEIR_WAL_END_OLDER, // what follows was left by an earlier generation of the log, as is normal
+    WEIR_WAL_END_TORN,  // what follows was not written completely, or was rolled back; nothing that is whole
+                        // and committed follows
+    WEIR_WAL_END_DAMAGED,   // committed frames of this generation follow behind frames that are not valid:
+                            // SQLite ignores them
+    WEIR_WAL_END_HEADER,    // the header cannot be used: SQLite takes the log for empty, or refuses it
+    WEIR_WAL_END_RESTARTED, // the log began again, or was truncated, while it was read
+} weir_wal_end_kind;
+
+typedef struct weir_wal_end {
+    weir_wal_end_kind kind;
+    int header_code;           // HEADER: WEIR_NOTADB (no log), WEIR_UNSUPPORTED (version), WEIR_CORRUPT
+    bool is_unlinked;          // the file has no name any more: open again to see its successor
+    uint64_t size;             // of the file
+    uint64_t offset;           // where the valid frames end
+    uint64_t frames;           // that are valid
+    uint64_t frames_committed; // those up to the last commit frame; what is more, was not committed (yet)
+    uint64_t offset_committed; // where they end
+    uint64_t transactions;     // that are committed
+    uint32_t n_page;           // size of the database in pages after the last of them, 0 when there is none
+    // What follows behind `offset`. OLDER: frames of earlier generations. Otherwise: frames of this generation
+    // whose checksums continue that of the frame before each.
+    uint64_t behind_frames;
+    uint64_t behind_commits; // those of them that are commit frames
+    uint64_t behind_offset;  // of the first of them, 0 when there is none
+} weir_wal_end;
+
+// Opens a log, which may still be empty. *scan is NULL after an error. WEIR_NOTFOUND, WEIR_INVALID (not a
+// regular file; never waits for one that is a pipe), WEIR_DENIED, WEIR_IO, WEIR_NOMEM.
+int weir_wal_scan_open(const char *wal_path, weir_wal_scan **scan, weir_error *err);
+
+// NULL is fine.
+void weir_wal_scan_close(weir_wal_scan *scan);
+
+// The header that the scan goes by; NULL before the first frame was asked for and while there is no usable one.
+const weir_wal_header *weir_wal_scan_header(const weir_wal_scan *scan);
+
+// The next valid frame, or number 0 behind the last; and again 0 until weir_wal_scan_resume(). WEIR_IO.
+int weir_wal_scan_next(weir_wal_scan *scan, weir_wal_frame *frame, weir_error *err);
+
+// The next committed transaction, or number 0 behind the last. Frames that are passed over on the way, or that
+// were not committed, are not seen by weir_wal_scan_next() again. WEIR_IO.
+int weir_wal_scan_next_transaction(weir_wal_scan *scan, weir_wal_transaction *transaction, weir_error *err);
+
+// Why there is no further frame: looks at the rest of the file, which takes as long as reading it. Only after
+// a `next` has returned number 0; WEIR_STATE before. While somebody writes, a tail may look torn for a moment.
+int weir_wal_scan_end(weir_wal_scan *scan, weir_wal_end *end, weir_error *err);
+
+// Reads on, now or later, to see what has been appended: continues behind the last *commit*, so frames that
+// were not committed come again, because SQLite may have written them anew in the meantime. When the log
+// began again, the next frame is the first of the new generation, and everything is counted from 1.
+// WEIR_IO.
+int weir_wal_scan_resume(weir_wal_scan *scan, weir_error *err);
+
 // ---- Locks ----
 
 // The locks of the wal-index, as bit numbers.

@@ -10,12 +10,10 @@
 //         12    4  checkpoint sequence
 //         16    8  salts
 //         24    8  checksum of the 24 bytes before
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "wal/file.h"
 #include "wal/format.h"
 #include "weir/wal.h"
 
@@ -26,68 +24,68 @@ enum {
     at_sequence = 12,
     at_salt = 16,
     at_checksum = 24,
-    header_size = 32,
 };
 
-_Static_assert(at_checksum + 8 == header_size, "the checksum ends the header");
+_Static_assert((int)at_checksum + 8 == (int)WEIR_WAL_HEADER_SIZE, "the checksum ends the header");
 
 static const uint32_t magic_base = 0x377F0682;
 
-// Reads the first bytes of a regular file. Never waits for the other end of a pipe.
-static int read_head(const char *path, unsigned char bytes[header_size], weir_error *err)
-{
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return weir__error_errno(err, errno, "cannot open %s", path);
-    int rc = WEIR_OK;
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        rc = weir__error_set(err, WEIR_INVALID, "%s is not a regular file", path);
-        goto out;
-    }
-    ssize_t got = 0;
-    do {
-        got = pread(fd, bytes, header_size, 0);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0)
-        rc = weir__error_errno(err, errno, "cannot read %s", path);
-    else if (got < header_size)
-        rc = weir__error_set(err, WEIR_NOTFOUND, "%s holds no log: it has only %zd bytes", path, got);
-out:
-    close(fd);
-    return rc;
-}
-
-static int decode(const char *path, const unsigned char bytes[header_size], weir_wal_header *header,
-                  weir_error *err)
+int weir__wal_header_decode(const unsigned char bytes[WEIR_WAL_HEADER_SIZE], weir_wal_header *header)
 {
     const uint32_t magic = weir__get_be32(bytes + at_magic);
-    if ((magic & ~UINT32_C(1)) != magic_base)
-        return weir__error_set(err, WEIR_NOTADB, "%s is not a write-ahead log of SQLite", path);
-    const uint32_t version = weir__get_be32(bytes + at_version);
-    if (version != WEIR__WAL_VERSION)
-        return weir__error_set(err, WEIR_UNSUPPORTED, "%s has version %u; only %d is known", path, version,
-                               WEIR__WAL_VERSION);
-    const uint32_t page_size = weir__get_be32(bytes + at_page_size);
-    if (!weir__wal_page_size_is_valid(page_size))
-        return weir__error_set(err, WEIR_CORRUPT, "%s says that a page has %u bytes, which cannot be", path,
-                               page_size);
     uint32_t sum[2] = {0, 0};
-    header->big_endian_checksum = (magic & 1) != 0;
+    *header = (weir_wal_header){
+        .page_size = weir__get_be32(bytes + at_page_size),
+        .sequence = weir__get_be32(bytes + at_sequence),
+        .salt = {weir__get_be32(bytes + at_salt), weir__get_be32(bytes + at_salt + 4)},
+        .big_endian_checksum = (magic & 1) != 0,
+    };
+    if ((magic & ~UINT32_C(1)) != magic_base)
+        return WEIR_NOTADB;
     weir__wal_checksum(bytes, at_checksum, header->big_endian_checksum, sum);
     header->checksum_valid =
         sum[0] == weir__get_be32(bytes + at_checksum) && sum[1] == weir__get_be32(bytes + at_checksum + 4);
-    header->page_size = page_size;
-    header->sequence = weir__get_be32(bytes + at_sequence);
-    header->salt[0] = weir__get_be32(bytes + at_salt);
-    header->salt[1] = weir__get_be32(bytes + at_salt + 4);
+    if (!weir__wal_page_size_is_valid(header->page_size) || !header->checksum_valid)
+        return WEIR_CORRUPT;
+    return weir__get_be32(bytes + at_version) == WEIR__WAL_VERSION ? WEIR_OK : WEIR_UNSUPPORTED;
+}
+
+// The sentence for a header that cannot be used. A version is told before a wrong checksum, which another
+// version may compute in its own way.
+static int explain(const char *path, const unsigned char *bytes, int code, const weir_wal_header *header,
+                   weir_error *err)
+{
+    const uint32_t version = weir__get_be32(bytes + at_version);
+    if (code == WEIR_NOTADB)
+        return weir__error_set(err, WEIR_NOTADB, "%s is not a write-ahead log of SQLite", path);
+    if (version != WEIR__WAL_VERSION)
+        return weir__error_set(err, WEIR_UNSUPPORTED, "%s has version %u; only %d is known", path, version,
+                               WEIR__WAL_VERSION);
+    if (!weir__wal_page_size_is_valid(header->page_size))
+        return weir__error_set(err, WEIR_CORRUPT, "%s says that a page has %u bytes, which cannot be", path,
+                               header->page_size);
     return WEIR_OK;
 }
 
 int weir_wal_header_read(const char *wal_path, weir_wal_header *header, weir_error *err)
 {
+    unsigned char bytes[WEIR_WAL_HEADER_SIZE] = {0};
+    weir_wal_header decoded;
+    size_t got = 0;
+    int fd = -1;
     *header = (weir_wal_header){0};
-    unsigned char bytes[header_size];
-    const int rc = read_head(wal_path, bytes, err);
-    return rc == WEIR_OK ? decode(wal_path, bytes, header, err) : rc;
+    int rc = weir__wal_file_open(wal_path, &fd, err);
+    if (rc != WEIR_OK)
+        return rc;
+    rc = weir__wal_file_read(fd, wal_path, bytes, sizeof bytes, 0, &got, err);
+    close(fd);
+    if (rc != WEIR_OK)
+        return rc;
+    if (got < sizeof bytes)
+        return weir__error_set(err, WEIR_NOTFOUND, "%s holds no log: it has only %zu bytes", wal_path, got);
+    const int code = weir__wal_header_decode(bytes, &decoded);
+    rc = explain(wal_path, bytes, code, &decoded, err);
+    if (rc == WEIR_OK)
+        *header = decoded;
+    return rc;
 }
