@@ -27,7 +27,7 @@ void weir__activity_answer_event(weir__exchange *exchange, const weir_event *eve
 {
     char *const bytes = malloc(weir_event_json_size(event));
     const size_t size = bytes == NULL ? 0 : weir_event_json(event, bytes);
-    weir__answer_bytes(exchange, MHD_HTTP_OK, exchange->dialect->json_type, bytes, size);
+    weir__answer_json_kept(exchange, bytes, size);
 }
 
 void weir__event_list_init(weir__event_list *list, const weir__exchange *exchange)

@@ -3,7 +3,7 @@
 // Heartbeats over HTTP, the one request that comes again and again.
 //
 // On the event thread: the event is read from the body, queued, and its connection suspended; the thread that commits
-// the group formats the answer and gives the connection back. No thread waits. ActivityWatch's Python client loses a
+// the group writes the event down and gives the connection back. No thread waits. ActivityWatch's Python client loses a
 // heartbeat for good when it is answered with an error and waits for an answer for as long as it takes, so a heartbeat
 // is delayed rather than refused: when the queue is full it goes to a worker that waits for room, and behind another
 // process's lock it waits for the store's write deadline.

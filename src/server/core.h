@@ -163,6 +163,9 @@ struct weir__exchange {
 
     unsigned status; // of the answer, or of the refusal; 0: none yet
     struct MHD_Response *response;
+    bool kept; // there is no response yet: it is to be made of kept_json, which may be NULL
+    char *kept_json;
+    size_t kept_size;
     weir__scratch spooled; // what the answer's file counts; the file itself belongs to `response`
     weir__text refusal;    // the sentence of the last error
 
@@ -228,6 +231,11 @@ void weir__answer_json(weir__exchange *exchange, unsigned status, char *json); /
 // Takes `bytes` (malloc'd; NULL: no memory). `type` NULL: no Content-Type.
 void weir__answer_bytes(weir__exchange *exchange, unsigned status, const char *type, char *bytes,
                         size_t size);
+// A 200 with JSON (taken; NULL: no memory) that becomes a response on the event thread: a thread that commits for
+// everybody has better things to do.
+void weir__answer_json_kept(weir__exchange *exchange, char *json, size_t size);
+// Does that, if there is something kept. Event thread.
+void weir__answer_make_kept(weir__exchange *exchange);
 // Neither body nor Content-Type.
 void weir__answer_empty(weir__exchange *exchange, unsigned status);
 // The sentence in the form of the dialect: {"error":…} for runs, {"message":…} for activity. With the status 304

@@ -103,6 +103,25 @@ void weir__answer_bytes(weir__exchange *exchange, unsigned status, const char *t
     install(exchange, status, response, type);
 }
 
+void weir__answer_json_kept(weir__exchange *exchange, char *json, size_t size)
+{
+    WEIR_ASSERT(exchange->response == NULL);
+    WEIR_ASSERT(!exchange->kept);
+    exchange->kept = true;
+    exchange->kept_json = json;
+    exchange->kept_size = size;
+}
+
+void weir__answer_make_kept(weir__exchange *exchange)
+{
+    if (!exchange->kept)
+        return;
+    char *const json = exchange->kept_json;
+    exchange->kept = false;
+    exchange->kept_json = NULL;
+    weir__answer_bytes(exchange, MHD_HTTP_OK, exchange->dialect->json_type, json, exchange->kept_size);
+}
+
 void weir__answer_empty(weir__exchange *exchange, unsigned status)
 {
     static char nothing[] = "";

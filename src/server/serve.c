@@ -83,6 +83,7 @@ void *weir__on_target(void *cls, const char *target, struct MHD_Connection *conn
 
 static enum MHD_Result send_answer(weir__exchange *exchange)
 {
+    weir__answer_make_kept(exchange);
     if (exchange->response == NULL)
         return MHD_NO;
     if (exchange->endless || atomic_load(&exchange->server->stopping))
@@ -272,6 +273,7 @@ void weir__on_completed(void *cls, struct MHD_Connection *connection, void **con
     weir__uri_free(&exchange->uri);
     weir__text_free(&exchange->body);
     weir__text_free(&exchange->refusal);
+    free(exchange->kept_json);
     free(exchange->target);
     free(exchange);
     pthread_mutex_lock(&server->lock);
