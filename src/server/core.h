@@ -155,6 +155,7 @@ struct weir__exchange {
     const weir__key *key;    // who asks; NULL: no keys are configured
     weir__text body;         // while it is small
     weir__scratch body_file; // all of it, when it is not; activity
+    uint64_t kept_bytes;     // of `body`, as the server counts them
     size_t body_bytes_max;
     uint64_t received_bytes; // of the body, kept or not
     bool bodiless;           // its body is read and thrown away
@@ -215,6 +216,7 @@ struct weir__server {
     pthread_mutex_t lock;
     pthread_cond_t idle;        // lock: in_flight fell to 0
     size_t in_flight;           // lock: exchanges that exist
+    uint64_t kept_bytes;        // of bodies in memory; the event thread's
     weir__exchange *waiting;    // lock: for the end of their run
     weir__access access;        // event thread
     bool optimizing;            // lock

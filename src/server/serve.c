@@ -25,6 +25,9 @@
 enum {
     DRAIN_BYTES_MAX = 16 << 20,  // of a request that is refused, so that its client sees why
     BODY_MEMORY_BYTES = 1 << 20, // more of a body goes into a file
+    // In all bodies together; beyond, all but small ones go into files: clients that send half of a body and wait
+    // must not take the machine's memory.
+    BODIES_MEMORY_BYTES = 64 << 20,
 };
 
 static weir__scratch_pool bodies = {.what = "large requests",
@@ -135,6 +138,13 @@ static enum MHD_Result dispatch(weir__exchange *exchange)
     return run_handler(exchange);
 }
 
+static void forget_body(weir__exchange *exchange)
+{
+    weir__text_free(&exchange->body);
+    exchange->server->kept_bytes -= exchange->kept_bytes;
+    exchange->kept_bytes = 0;
+}
+
 // The library cannot answer in the middle of a body, so this writes the refusal to the socket itself and
 // drains.
 static void refuse_body(weir__exchange *exchange)
@@ -155,7 +165,7 @@ static void refuse_body(weir__exchange *exchange)
     exchange->received_bytes = 0;
     weir__text_free(&answer);
     weir__text_free(&body);
-    weir__text_free(&exchange->body);
+    forget_body(exchange);
     weir__scratch_close(&exchange->body_file);
 }
 
@@ -173,6 +183,23 @@ static enum MHD_Result begin(weir__exchange *exchange, const char *method)
     return MHD_YES;
 }
 
+static void keep_in_memory(weir__exchange *exchange, const char *data, size_t size)
+{
+    weir__text_append(&exchange->body, data, size);
+    exchange->server->kept_bytes += size;
+    exchange->kept_bytes += size;
+}
+
+static bool fits_into_memory(const weir__exchange *exchange, size_t size)
+{
+    const size_t whole = exchange->body.size + size;
+    if (exchange->dialect == &weir__dialect_runs)
+        return true;
+    return exchange->body_file.fd < 0 && whole <= BODY_MEMORY_BYTES &&
+           (whole <= WEIR__EVENT_BODY_BYTES_MAX ||
+            exchange->server->kept_bytes + size <= BODIES_MEMORY_BYTES);
+}
+
 // The activity dialect's bodies may be too large for memory.
 static int write_body(weir__exchange *exchange, const char *data, size_t size, weir_error *err)
 {
@@ -181,19 +208,17 @@ static int write_body(weir__exchange *exchange, const char *data, size_t size, w
     const char *directory = exchange->server->activity_directory;
     const int code =
         body->size == 0 ? WEIR_OK : weir__scratch_write(file, directory, body->data, body->size, err);
-    weir__text_free(body);
+    forget_body(exchange);
     return code == WEIR_OK ? weir__scratch_write(file, directory, data, size, err) : code;
 }
 
 static void keep(weir__exchange *exchange, const char *data, size_t size)
 {
     weir_error err = WEIR_ERROR_INIT;
-    const bool in_memory = exchange->body_file.fd < 0 && (exchange->dialect == &weir__dialect_runs ||
-                                                          exchange->body.size + size <= BODY_MEMORY_BYTES);
     if (exchange->response != NULL || exchange->bodiless)
         return;
-    if (in_memory)
-        weir__text_append(&exchange->body, data, size);
+    if (fits_into_memory(exchange, size))
+        keep_in_memory(exchange, data, size);
     else if (write_body(exchange, data, size, &err) != WEIR_OK)
         weir__answer_code(exchange, &err);
 }
@@ -271,7 +296,7 @@ void weir__on_completed(void *cls, struct MHD_Connection *connection, void **con
     weir__scratch_close(&exchange->spooled);
     weir__scratch_close(&exchange->body_file);
     weir__uri_free(&exchange->uri);
-    weir__text_free(&exchange->body);
+    forget_body(exchange);
     weir__text_free(&exchange->refusal);
     free(exchange->kept_json);
     free(exchange->target);

@@ -103,6 +103,27 @@ def a_gigabyte_takes_no_memory():
         equal((server.count(), server.count("i"), server.count("new")), (1, 1, 1), "what is stored: nothing twice")
 
 
+def bodies_that_stop_half_way_take_no_memory():
+    """Each is small enough for memory, all together are not."""
+    piece = b"[" + b" " * 900_000
+    with Activity() as server:
+        server.bucket()
+        before = peak_kib(server)
+        socks = [server.connect() for _ in range(400)]
+        for sock in socks:
+            sock.sendall(request("buckets/b/events", 1_000_000) + piece)
+        for number in range(20):
+            equal(server.beat(event(number, 0.0), "5").status, 200, "a heartbeat beside them")
+        grown = peak_kib(server) - before
+        assert SANITIZED or grown < 200 << 10, f"{len(socks)} of {len(piece)} bytes took {grown} KiB"
+        for sock in socks[:20]:
+            sock.sendall(b" " * (1_000_000 - len(piece) - 1) + b"]")
+            equal(read_answer(sock)[-2:], b"[]", "the rest of it")
+        for sock in socks:
+            sock.close()
+        is_alive(server)
+
+
 # --------------------------------------------------------------------------------- stopped, killed, standing still
 
 
@@ -325,6 +346,7 @@ if __name__ == "__main__":
         a_server_that_stands_still_answers_afterwards,
         answers_that_nobody_reads_leave_room_on_the_disk,
         a_gigabyte_takes_no_memory,
+        bodies_that_stop_half_way_take_no_memory,
         CLOCK,
         DISK,
     ]))
