@@ -152,10 +152,10 @@ static void refuse_body(weir__exchange *exchange)
     weir__text body = {0}, answer = {0};
     const char *type = exchange->dialect->write_error(exchange, exchange->status, &exchange->refusal, &body);
     weir__text_printf(&answer,
-                      "HTTP/1.1 %u %s\r\nConnection: close\r\n"
-                      "Content-Type: %s\r\nCache-Control: no-store\r\n"
-                      "X-Content-Type-Options: nosniff\r\nContent-Length: %zu\r\n",
+                      "HTTP/1.1 %u %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
                       exchange->status, MHD_get_reason_phrase_for(exchange->status), type, body.size);
+    for (const weir__header *header = exchange->dialect->headers; header->name != NULL; header++)
+        weir__text_printf(&answer, "%s: %s\r\n", header->name, header->value);
     if (exchange->cors_origin != NULL)
         weir__text_printf(&answer, "Access-Control-Allow-Origin: %s\r\n", exchange->cors_origin);
     weir__text_printf(&answer, "\r\n%s", weir__text_string(&body));

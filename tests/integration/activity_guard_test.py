@@ -350,6 +350,7 @@ def bodies_beyond_the_limit_are_refused():
               "with Expect")
         answer = server.send("settings/x", json.dumps("x" * (3 * MEGABYTE)))
         message(answer, 413)
+        equal({name: answer.headers[name] for name in HEADERS}, HEADERS, "as every answer")
         with server.connect() as sock:
             sock.sendall(post("/api/0/settings/x", "Transfer-Encoding: chunked\r\n"))
             for _ in range(3):
