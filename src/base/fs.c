@@ -200,7 +200,7 @@ static int temp_create(const char *path, mode_t mode, int *fd, char **name, weir
     return rc;
 }
 
-static int write_all(int fd, const char *path, const void *data, size_t size, weir_error *err)
+int weir__fs_write_all(int fd, const char *name, const void *data, size_t size, weir_error *err)
 {
     const char *at = data;
     while (size > 0) {
@@ -208,7 +208,7 @@ static int write_all(int fd, const char *path, const void *data, size_t size, we
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return weir__error_errno(err, errno, "cannot write %s", path);
+            return weir__error_errno(err, errno, "cannot write %s", name);
         at += written;
         size -= (size_t)written;
     }
@@ -238,7 +238,7 @@ int weir__fs_write_atomic(const char *path, const void *data, size_t size, mode_
     int rc = temp_create(path, mode, &fd, &name, err);
     if (rc != WEIR_OK)
         return rc;
-    rc = write_all(fd, path, data, size, err);
+    rc = weir__fs_write_all(fd, path, data, size, err);
     rc = temp_finish(path, fd, name, rc, err);
     return rc == WEIR_OK ? weir__fs_sync_parent(path, err) : rc;
 }
@@ -279,7 +279,7 @@ static int copy_by_reading(int from_fd, int to_fd, const char *from, const char 
             rc = weir__error_errno(err, errno, "cannot read %s", from);
         if (got <= 0)
             break;
-        rc = write_all(to_fd, to, buffer, (size_t)got, err);
+        rc = weir__fs_write_all(to_fd, to, buffer, (size_t)got, err);
         left -= got;
     }
     free(buffer);

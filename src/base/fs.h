@@ -34,6 +34,9 @@ int weir__fs_mkdir_p(const char *path, mode_t mode, weir_error *err);
 // one).
 int weir__fs_read_file(const char *path, size_t size_max, char **data, size_t *size, weir_error *err);
 
+// Writes all of data[size], from where the descriptor stands; `name` is what the sentence calls it.
+int weir__fs_write_all(int fd, const char *name, const void *data, size_t size, weir_error *err);
+
 // Replaces the file's content so that a crash leaves the old or the new one: temporary file, fsync, rename,
 // fsync of the directory. A symbolic link at `path` is replaced, not followed. The umask applies to mode.
 int weir__fs_write_atomic(const char *path, const void *data, size_t size, mode_t mode, weir_error *err);

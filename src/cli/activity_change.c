@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/json_read.h"
 #include "cli/moment.h"
 #include "cli/number.h"
@@ -309,7 +310,7 @@ static int spool(int from, const char *name, int *fd, weir_error *err)
         if (got < 0)
             code = weir__error_errno(err, errno, "cannot read %s", name);
         else if (got > 0)
-            code = weir__scratch_append(*fd, name, piece, (size_t)got, err);
+            code = weir__fs_write_all(*fd, "a temporary file", piece, (size_t)got, err);
         else
             break;
     }

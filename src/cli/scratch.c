@@ -51,21 +51,6 @@ int weir__scratch_open(int *fd, weir_error *err)
                                         directories[0]);
 }
 
-int weir__scratch_append(int fd, const char *name, const void *bytes, size_t size, weir_error *err)
-{
-    const char *at = bytes;
-    while (size > 0) {
-        const ssize_t written = write(fd, at, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return weir__error_errno(err, errno, "cannot write to %s", name);
-        at += written;
-        size -= (size_t)written;
-    }
-    return WEIR_OK;
-}
-
 // ---------------------------------------------------------------------------------------------------- results
 
 // "PATH.weir-0123456789abcdef", which nobody else has. The caller frees it.
@@ -123,7 +108,7 @@ int weir__result_create(const char *path, bool overwrite, weir__result *result, 
 int weir__result_append(weir__result *result, const void *bytes, size_t size, weir_error *err)
 {
     result->bytes += size;
-    return weir__scratch_append(result->fd, result->path, bytes, size, err);
+    return weir__fs_write_all(result->fd, result->path, bytes, size, err);
 }
 
 // Gives the nameless file a name; 0 or an errno.

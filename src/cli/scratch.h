@@ -14,9 +14,6 @@
 // A nameless file in $TMPDIR, or else /var/tmp or /tmp; gone when it is closed.
 int weir__scratch_open(int *fd, weir_error *err);
 
-// Writes all of it at the end of the file. `name` is for sentences.
-int weir__scratch_append(int fd, const char *name, const void *bytes, size_t size, weir_error *err);
-
 // A result: written beside `path` without a name where the file system can, and given its name by
 // weir__result_publish(). Starts as {.fd = -1}.
 typedef struct weir__result {

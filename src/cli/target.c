@@ -153,7 +153,7 @@ typedef struct answer {
 static int keep_piece(void *context, const void *bytes, size_t size, weir_error *err)
 {
     const answer *const a = context;
-    return weir__scratch_append(a->fd, "a temporary file", bytes, size, err);
+    return weir__fs_write_all(a->fd, "a temporary file", bytes, size, err);
 }
 
 static int read_piece(void *context, uint64_t offset, void *buffer, size_t size, size_t *got, weir_error *err)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fs.h"
 
 enum { LOOK_BYTES = 8 << 20 };
 
@@ -56,17 +57,6 @@ static int claim(weir__scratch *scratch, size_t size, weir_error *err)
     return weir__error_set(err, WEIR_BUSY, "too many %s are under way; try again", pool->what);
 }
 
-static int write_all(const weir__scratch *scratch, const char *data, size_t size, weir_error *err)
-{
-    for (size_t done = 0; done < size;) {
-        const ssize_t wrote = write(scratch->fd, data + done, size - done);
-        if (wrote < 0 && errno != EINTR)
-            return weir__error_errno(err, errno, "cannot write a temporary file for %s", scratch->pool->what);
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    return WEIR_OK;
-}
-
 int weir__scratch_write(weir__scratch *scratch, const char *directory, const void *data, size_t size,
                         weir_error *err)
 {
@@ -76,7 +66,7 @@ int weir__scratch_write(weir__scratch *scratch, const char *directory, const voi
         code = check_room(scratch, err);
     if (code == WEIR_OK)
         code = claim(scratch, size, err);
-    return code == WEIR_OK ? write_all(scratch, data, size, err) : code;
+    return code == WEIR_OK ? weir__fs_write_all(scratch->fd, "a temporary file", data, size, err) : code;
 }
 
 void weir__scratch_close(weir__scratch *scratch)
