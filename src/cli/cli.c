@@ -426,6 +426,7 @@ int weir__cli_main(int argc, char **argv)
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     occupy_standard_descriptors();
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL); // a file as large as `ulimit -f` allows is an error, not the end
     use_colour(&cli, common.color);
     const int status = dispatch(&cli, "", &common, argc > 0 ? argc - 1 : 0, argc > 0 ? argv + 1 : argv);
     weir__screen_fini(&cli.out);

@@ -186,18 +186,24 @@ def equal(got, expected, what=""):
     assert got == expected, f"{what!s:.200}: got {got!r:.500}, expected {expected!r:.500}"
 
 
+class Skip(Exception):
+    """A test that cannot be run here, and why."""
+
+
 def run_tests(tests):
     """Run functions, print TAP, return the exit code."""
     from tap import Tap
 
     tap = Tap()
     for test in tests:
-        problems = []
+        problems, skipped = [], None
         try:
             test()
+        except Skip as reason:
+            skipped = str(reason)
         except Exception as error:  # pylint: disable=broad-except
             import traceback
 
             problems = [f"{type(error).__name__}: {error}", traceback.format_exc(limit=-3)]
-        tap.result(test.__name__.replace("_", " "), problems)
+        tap.result(test.__name__.replace("_", " "), problems, skipped)
     return tap.finish()
