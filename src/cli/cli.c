@@ -41,6 +41,9 @@ static const weir__command *const commands[] = {
     &weir__command_activity_settings,
     &weir__command_serve,
     &weir__command_stats,
+    &weir__command_wal_info,
+    &weir__command_wal_frames,
+    &weir__command_wal_verify,
     &weir__command_bench_commit,
     &weir__command_bench_heartbeat,
     &weir__command_version,
@@ -55,6 +58,7 @@ typedef struct group {
 static const group groups[] = {
     {"runs", "look at recorded runs, follow, cancel and clean them up"},
     {"activity", "look into an ActivityWatch database, add to it, take it with you"},
+    {"wal", "look into a write-ahead log, whichever program wrote it"},
     {"bench", "measure this machine's disk"},
 };
 enum { groups_count = sizeof groups / sizeof groups[0] };
@@ -167,7 +171,11 @@ static void help_command(weir__screen *out, const weir__command *command)
     help_options(out, command->options);
     help_options(out, weir__common_options);
     help_heading(out, "Exit status");
-    help_lines(out, "0     fine\n1     failed; a sentence on stderr says why\n2     a wrong command line", 2);
+    help_lines(out,
+               command->statuses_all != NULL
+                   ? command->statuses_all
+                   : "0     fine\n1     failed; a sentence on stderr says why\n2     a wrong command line",
+               2);
     if (command->statuses != NULL)
         help_lines(out, command->statuses, 2);
     help_heading(out, "Examples");
@@ -234,6 +242,7 @@ static void help_weir(weir__screen *out)
                "weir runs logs -f 3f2a           follow a run that another process started\n"
                "weir serve                       the same over HTTP, on 127.0.0.1:9347\n"
                "weir activity buckets            what ActivityWatch recorded\n"
+               "weir wal verify app.db           is a write-ahead log whole, and what is lost if not\n"
                "weir stats app.db                look at any WAL database without changing it",
                2);
 }

@@ -4,7 +4,7 @@
 // command, reads its options and calls it; the function gets what was read and returns the exit status.
 //
 // Exit statuses, the same for all commands: 0 fine, 1 failed, 2 a wrong command line. `weir run` adds those
-// of the script.
+// of the script; `weir wal verify` has its own.
 #ifndef WEIR_CLI_CLI_H
 #define WEIR_CLI_CLI_H
 
@@ -42,10 +42,11 @@ struct weir__command {
     const char *name;     // "runs list"
     const char *operands; // in the usage line, "ID"; "" when there are none
     int operands_min, operands_max;
-    const char *summary;  // one line
-    const char *about;    // paragraphs for --help; may be NULL
-    const char *statuses; // lines for --help about exit statuses beyond 0, 1 and 2; may be NULL
-    const char *examples; // lines for --help
+    const char *summary;      // one line
+    const char *about;        // paragraphs for --help; may be NULL
+    const char *statuses;     // lines for --help about exit statuses beyond 0, 1 and 2; may be NULL
+    const char *statuses_all; // the same instead of 0, 1 and 2; may be NULL
+    const char *examples;     // lines for --help
     weir__options options;
     const void *defaults; // the struct of values to start from
     size_t values_size;
@@ -91,6 +92,9 @@ extern const weir__command weir__command_activity_import;
 extern const weir__command weir__command_activity_settings;
 extern const weir__command weir__command_serve;
 extern const weir__command weir__command_stats;
+extern const weir__command weir__command_wal_info;
+extern const weir__command weir__command_wal_frames;
+extern const weir__command weir__command_wal_verify;
 extern const weir__command weir__command_bench_commit;
 extern const weir__command weir__command_bench_heartbeat;
 extern const weir__command weir__command_version;

@@ -12,8 +12,8 @@ from tap import Tap
 
 COMMANDS = ["run", "runs list", "runs show", "runs logs", "runs cancel", "runs delete", "runs cleanup", "runs repair",
             "activity buckets", "activity events", "activity create", "activity heartbeat", "activity insert",
-            "activity delete", "activity export", "activity import", "activity settings", "serve", "stats", "bench commit",
-            "bench heartbeat", "version"]
+            "activity delete", "activity export", "activity import", "activity settings", "serve", "stats",
+            "wal info", "wal frames", "wal verify", "bench commit", "bench heartbeat", "version"]
 
 # (arguments, stderr); all of them exit with 2 and print nothing to stdout.
 WRONG = [
