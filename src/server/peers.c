@@ -108,13 +108,14 @@ int weir__peer_fd(const weir__peer *peer)
     return peer->fd;
 }
 
-// In the middle of its request, which then cannot be answered. Believed when it is found twice: the first time the
-// library may have read all of the request and be about to say so.
+// In the middle of its request, or before its first, which then cannot be answered. Believed when it is found twice:
+// the first time the library may have read all of the request and be about to say so.
 static bool has_hung_up(weir__peer *peer)
 {
     char byte;
     const bool before = peer->hung_up;
-    peer->hung_up = peer->receiving && recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    const bool is_awaited = peer->receiving || !peer->had_request;
+    peer->hung_up = is_awaited && recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
     return before && peer->hung_up;
 }
 

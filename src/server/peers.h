@@ -7,8 +7,8 @@
 // fast enough; weir__peers_reap() shuts down the sockets of those past it, and the library then closes them as it
 // does when a client hangs up.
 //
-// Nor does the library notice a client that hangs up right behind a part of its request: it waits for an edge that
-// was there already when it read. weir__peers_reap() ends those, too.
+// Nor does the library notice a client that hangs up right behind a part of its request, its first line included: it
+// waits for an edge that was there already when it read. weir__peers_reap() ends those, too.
 //
 // All functions may be called from any thread. A peer lives from weir__peers_add() to weir__peers_remove(),
 // both called by the library's event thread, before the descriptor is closed; so a descriptor in the list is

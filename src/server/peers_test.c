@@ -99,7 +99,7 @@ static void who_hangs_up_in_a_request_is_ended(void **state)
     open_link(&link, 0);
     assert_int_equal(send(link.ends[1], "x", 1, 0), 1);
     assert_int_equal(shutdown(link.ends[1], SHUT_WR), 0);
-    assert_int_equal(weir__peers_reap(&link.peers, 1), 0); // no request yet: the library's own business
+    assert_int_equal(weir__peers_reap(&link.peers, 1), 0); // there may be a request to read
     weir__peer_request_begins(&link.peers, link.peer, 1);
     assert_int_equal(weir__peers_reap(&link.peers, 2), 0); // there is something to read
     char byte;
@@ -109,6 +109,26 @@ static void who_hangs_up_in_a_request_is_ended(void **state)
     weir__peer_progress(&link.peers, link.peer, 3);
     assert_int_equal(weir__peers_reap(&link.peers, 4), 0); // once is not enough
     assert_int_equal(weir__peers_reap(&link.peers, 5), 1);
+    close_link(&link);
+}
+
+static void who_hangs_up_before_a_request_is_ended(void **state)
+{
+    (void)state;
+    link_pair link;
+    open_link(&link, 0);
+    assert_int_equal(shutdown(link.ends[1], SHUT_WR), 0);
+    assert_int_equal(weir__peers_reap(&link.peers, 1), 0);
+    weir__peer_request_begins(&link.peers, link.peer, 2);
+    weir__peer_request_has_come(&link.peers, link.peer);
+    assert_int_equal(weir__peers_reap(&link.peers, 3), 0); // it had come after all
+    weir__peer_answered(&link.peers, link.peer, 3);
+    assert_int_equal(weir__peers_reap(&link.peers, 4), 0); // the library reads from it, and sees the end
+    close_link(&link);
+    open_link(&link, 0);
+    assert_int_equal(shutdown(link.ends[1], SHUT_WR), 0);
+    assert_int_equal(weir__peers_reap(&link.peers, 1), 0);
+    assert_int_equal(weir__peers_reap(&link.peers, 2), 1);
     close_link(&link);
 }
 
@@ -138,6 +158,7 @@ int main(void)
         cmocka_unit_test(work_has_no_limit_and_idling_has_its_own),
         cmocka_unit_test(a_body_that_comes_fast_enough_has_time),
         cmocka_unit_test(who_hangs_up_in_a_request_is_ended),
+        cmocka_unit_test(who_hangs_up_before_a_request_is_ended),
         cmocka_unit_test(only_the_late_are_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
