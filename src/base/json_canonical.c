@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/json_parts.h"
 
 // A member "key":value in the text that is being written. There can be one for every five bytes of input.
@@ -142,6 +143,7 @@ static bool add_member(json_writer *writer, size_t start)
     if (writer->member_count == writer->member_capacity && !grow_members(writer))
         return false;
     const char *const text = writer->sink.out->data;
+    WEIR_ASSERT(writer->depth > 0);
     const bool has_previous = writer->member_count > writer->first[writer->depth - 1];
     member *const m = &writer->members[writer->member_count++];
     m->start = start;
@@ -179,6 +181,7 @@ static bool open_container(json_writer *writer, char opening)
 static bool close_container(json_writer *writer, char closing)
 {
     weir__text *const out = writer->sink.out;
+    WEIR_ASSERT(writer->depth > 0);
     if (out->data[out->size - 1] == ',')
         cut(out, out->size - 1);
     if (writer->is_unsorted[writer->depth - 1] && !sort_members(writer))
