@@ -36,10 +36,28 @@ int weir__bench_parse_seconds(const char *text, uint64_t *time_ns, weir_error *e
     return WEIR_OK;
 }
 
-int weir__bench_bad_option(int option, int argc, char **argv, weir_error *err)
+// What getopt_long() did not understand.
+static int bad_option(int option, int argc, char **argv, weir_error *err)
 {
     const char *const given = optind > 0 && optind <= argc ? argv[optind - 1] : "?";
     if (option == ':')
         return weir__error_set(err, WEIR_INVALID, "\"%.60s\" needs a value", given);
     return weir__error_set(err, WEIR_INVALID, "there is no option \"%.60s\", or it takes no value", given);
+}
+
+int weir__bench_read_line(const char *name, int argc, char **argv, const struct option *table,
+                          weir__bench_take_option *take, void *options, weir_error *err)
+{
+    int option;
+    optind = 0; // glibc: start afresh
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+        const int code =
+            option == '?' || option == ':' ? bad_option(option, argc, argv, err) : take(option, options, err);
+        if (code != WEIR_OK)
+            return code;
+    }
+    if (optind < argc)
+        return weir__error_set(err, WEIR_INVALID, "weir %s does not take \"%.60s\"", name, argv[optind]);
+    return WEIR_OK;
 }

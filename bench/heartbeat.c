@@ -114,8 +114,9 @@ static int parse_rows(const char *text, weir__beat_options *options, weir_error 
     }
 }
 
-static int read_one(int option, weir__beat_options *options, weir_error *err)
+static int read_one(int option, void *context, weir_error *err)
 {
+    weir__beat_options *options = context;
     unsigned long number = 0;
     int code = WEIR_OK;
     switch (option) {
@@ -146,25 +147,13 @@ static int read_one(int option, weir__beat_options *options, weir_error *err)
 
 static int read_options(int argc, char **argv, weir__beat_options *options, weir_error *err)
 {
-    int option;
     *options = (weir__beat_options){.window_ns = WINDOW_NS_DEFAULT,
                                     .rounds = ROUNDS_DEFAULT,
                                     .events = WEIR__BEAT_EVENTS,
                                     .export = true};
     for (int i = 0; i < WEIR__BEAT_ROWS; i++)
         options->chosen[i] = true;
-    optind = 0; // glibc: start afresh
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":h", OPTIONS, NULL)) != -1) {
-        const int code = option == '?' || option == ':' ? weir__bench_bad_option(option, argc, argv, err)
-                                                        : read_one(option, options, err);
-        if (code != WEIR_OK)
-            return code;
-    }
-    if (optind < argc)
-        return weir__error_set(err, WEIR_INVALID, "weir bench heartbeat does not take \"%.60s\"",
-                               argv[optind]);
-    return WEIR_OK;
+    return weir__bench_read_line("bench heartbeat", argc, argv, OPTIONS, read_one, options, err);
 }
 
 // --------------------------------------------------------------------------------------------------- rounds

@@ -97,8 +97,9 @@ static int parse_rows(const char *text, bool chosen[WEIR__BENCH_ROWS], weir_erro
     }
 }
 
-static int read_one(int option, weir__bench_options *options, weir_error *err)
+static int read_one(int option, void *context, weir_error *err)
 {
+    weir__bench_options *options = context;
     unsigned long number = 0;
     int code = WEIR_OK;
     switch (option) {
@@ -143,17 +144,5 @@ int weir__bench_options_read(int argc, char **argv, weir__bench_options *options
     };
     for (size_t i = 0; i < WEIR__BENCH_ROWS; i++)
         options->chosen[i] = true;
-    optind = 0; // glibc: start afresh
-    opterr = 0;
-    int option;
-    while ((option = getopt_long(argc, argv, ":h", OPTIONS, NULL)) != -1) {
-        if (option == '?' || option == ':')
-            return weir__bench_bad_option(option, argc, argv, err);
-        const int code = read_one(option, options, err);
-        if (code != WEIR_OK)
-            return code;
-    }
-    if (optind < argc)
-        return weir__error_set(err, WEIR_INVALID, "weir bench commit does not take \"%.60s\"", argv[optind]);
-    return WEIR_OK;
+    return weir__bench_read_line("bench commit", argc, argv, OPTIONS, read_one, options, err);
 }

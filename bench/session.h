@@ -45,7 +45,11 @@ int weir__bench_parse_count(const char *name, const char *text, unsigned long mi
                             unsigned long *value, weir_error *err);
 // Seconds, from 0.01 to 60.
 int weir__bench_parse_seconds(const char *text, uint64_t *time_ns, weir_error *err);
-// The sentence for what getopt_long() did not understand: its ':' or '?'.
-int weir__bench_bad_option(int option, int argc, char **argv, weir_error *err);
+// Takes one option; its value is in optarg.
+typedef int weir__bench_take_option(int option, void *options, weir_error *err);
+// Reads the command line of `weir NAME`, which takes options and nothing else; -h counts as 'h'.
+struct option;
+int weir__bench_read_line(const char *name, int argc, char **argv, const struct option *table,
+                          weir__bench_take_option *take, void *options, weir_error *err);
 
 #endif
