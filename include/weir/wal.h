@@ -172,7 +172,7 @@ int weir_wal_scan_end(weir_wal_scan *scan, weir_wal_end *end, weir_error *err);
 
 // Reads on, now or later, to see what has been appended: continues behind the last *commit*, so frames that
 // were not committed come again, because SQLite may have written them anew in the meantime. When the log
-// began again, the next frame is the first of the new generation, and everything is counted from 1.
+// began again or was cut off, the next frame is the first that there is now, and everything is counted from 1.
 // WEIR_IO.
 int weir_wal_scan_resume(weir_wal_scan *scan, weir_error *err);
 

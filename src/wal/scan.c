@@ -298,14 +298,17 @@ int weir_wal_scan_end(weir_wal_scan *scan, weir_wal_end *end, weir_error *err)
 
 int weir_wal_scan_resume(weir_wal_scan *scan, weir_error *err)
 {
+    struct stat st;
     bool changed = false;
+    if (fstat(scan->fd, &st) != 0)
+        return weir__error_errno(err, errno, "cannot look at %s", scan->path);
     const int code = header_changed(scan, &changed, err);
     if (code != WEIR_OK)
         return code;
     scan->ended = false;
     scan->window_size = 0;
     scan->here = scan->committed;
-    if (changed)
+    if (changed || (uint64_t)st.st_size < scan->committed.offset) // cut off, if the header is the same
         scan->has_header = false;
     return WEIR_OK;
 }
