@@ -270,6 +270,38 @@ def test_no_effect(place):
     return problems
 
 
+def test_progress(place):
+    """on a terminal a line says how far it is, and is gone at the end"""
+    make(place)
+    terminal, other_end = os.openpty()
+    code, out, _ = place.weir("wal", "verify", "a.db", stderr=other_end)
+    os.close(other_end)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(terminal, 4096)
+        except OSError: # all of it was read, and the other end is closed
+            break
+        shown += piece
+    os.close(terminal)
+    if code != 0 or not shown.startswith(b"\rreading the log: ") or not shown.endswith(b"\r\x1b[K"):
+        return [f"exit code {code}, {out}, on the terminal: {shown!r}"]
+    return []
+
+
+def test_names(place):
+    """a name that could move the cursor is shown, not done, and one that is no UTF-8 is no trouble"""
+    make(place)
+    os.rename(place.path / "a.db-wal", place.path / "x\x1b[2J\n-wal")
+    code, out, err = place.weir("wal", "verify", "x\x1b[2J\n-wal")
+    problems = [] if code == 0 and out.startswith("x\\e[2J\\n-wal: whole: ") and not err else [f"{code}, {out!r}, {err!r}"]
+    os.rename(place.path / "x\x1b[2J\n-wal", os.fsencode(place.path) + b"/\xff-wal")
+    code, out, err = place.weir("wal", "verify", "--json", b"\xff-wal")
+    if code != 0 or json.loads(out)["log"] != "\ufffd-wal" or err:
+        problems.append(f"{code}, {out!r}, {err!r}")
+    return problems
+
+
 def picture(place):
     """Return the name, content and times of all files; read by a child, as a descriptor here would drop SQLite's locks."""
     program = ("import hashlib, os, sys\nfor n in sorted(os.listdir('.')):\n"
@@ -279,4 +311,4 @@ def picture(place):
 
 if __name__ == "__main__":
     sys.exit(run_tests(Tap(), [test_whole, test_torn, test_damaged, test_older, test_hostile, test_info, test_frames,
-                               test_no_effect]))
+                               test_no_effect, test_progress, test_names]))
