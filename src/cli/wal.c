@@ -3,7 +3,7 @@
 // Finding a log and saying what ends it. FILE is a database when it begins like one, or when a log lies beside
 // it and it does not begin like a log itself (a new database may still be empty, an encrypted one begins with
 // noise). SQLite puts the log beside the file itself and not beside a symbolic link to it, so the link is
-// followed.
+// followed. A log that was unlinked while it is in use can be given as /proc/PID/fd/N.
 //
 // While somebody writes, the end of a log can look torn for a moment, or like damage when the log begins again
 // under our eyes. So where the file was written a moment ago a bad end counts only when further looks, a little
@@ -68,11 +68,15 @@ int weir__wal_locate(const char *file, weir__wal_file *found, weir_error *err)
     const int code = read_head(file, &kind, err);
     if (code != WEIR_OK)
         return code;
-    char *const resolved = realpath(file, NULL);
-    if (resolved == NULL)
+    char *const resolved = realpath(file, NULL); // NULL for /proc/PID/fd/N of a file without a name
+    if (resolved == NULL && errno != ENOENT)
         return weir__error_errno(err, errno, "cannot find %s", file);
+    if (resolved == NULL && kind == HEAD_DATABASE)
+        return weir__error_set(err, WEIR_NOTFOUND,
+                               "%s is a database that was unlinked or moved, so its log cannot be found",
+                               file);
     const bool is_link = lstat(file, &st) == 0 && S_ISLNK(st.st_mode);
-    const char *const name = is_link ? resolved : file;
+    const char *const name = is_link && resolved != NULL ? resolved : file;
     snprintf(beside, sizeof beside, "%s-wal", name);
     const bool is_beside = lstat(beside, &st) == 0;
     if (kind == HEAD_DATABASE || (kind == HEAD_OTHER && is_beside)) {

@@ -153,6 +153,18 @@ def test_older(place):
     return problems + expect("closed", verify(place, "a.db"), code=0, verdict="whole", log=None)
 
 
+def write_sparse(path, log):
+    """Write the log and a hole of 1 TiB, less where the file system does not tell holes, so that they must be read; return the size."""
+    with open(path, "wb") as file:
+        file.write(log)
+        file.truncate(1 << 26)
+        try:
+            os.lseek(file.fileno(), 1 << 25, os.SEEK_DATA)
+        except OSError:  # no data from there on
+            file.truncate(1 << 40)
+    return path.stat().st_size
+
+
 def test_hostile(place):
     """what is no log gets a sentence and status 3, what cannot be read status 4; nothing waits"""
     log = make(place)
@@ -173,14 +185,28 @@ def test_hostile(place):
         problems += place.check(["wal", "verify", name], (wanted, "", f"weir: {sentence}\n"))
         for command in ("info", "frames"):
             problems += place.check(["wal", command, name], (1, "", f"weir: {sentence}\n"))
-    with open(place.path / "sparse-wal", "wb") as sparse:
-        sparse.write(log)
-        sparse.truncate(1 << 40)
-    problems += expect("sparse", verify(place, "sparse-wal"), code=1, size=1 << 40, transactions=TRANSACTIONS)
+    size = write_sparse(place.path / "sparse-wal", log)
+    problems += expect("sparse", verify(place, "sparse-wal"), code=1, size=size, transactions=TRANSACTIONS)
     problems += place.check(["wal", "info", "random"], (1, "", "weir: random: not a write-ahead log of SQLite\n"))
     return problems + place.check(["wal", "frames", "random"], (
         1, "      FRAME TRANSACTION        PAGE          OFFSET      COMMIT\n",
         "random: not a write-ahead log of SQLite\n"))
+
+
+def test_unlinked(place):
+    """a log that was unlinked while a program has it open can be looked at through the system's name of its descriptor"""
+    log = make(place)
+    fds = [os.open(place.path / name, os.O_RDONLY) for name in ("a.db-wal", "a.db")]
+    for name in ("a.db-wal", "a.db"):
+        os.unlink(place.path / name)
+    names = [f"/proc/{os.getpid()}/fd/{fd}" for fd in fds]
+    problems = expect("unlinked log", verify(place, names[0]), code=0, verdict="whole", end="clean", size=len(log),
+                      transactions=TRANSACTIONS, log=names[0], database=None)
+    problems += place.check(["wal", "verify", names[1]], (
+        4, "", f"weir: {names[1]} is a database that was unlinked or moved, so its log cannot be found\n"))
+    for fd in fds:
+        os.close(fd)
+    return problems
 
 
 def test_info(place):
@@ -310,5 +336,5 @@ def picture(place):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests(Tap(), [test_whole, test_torn, test_damaged, test_older, test_hostile, test_info, test_frames,
-                               test_no_effect, test_progress, test_names]))
+    sys.exit(run_tests(Tap(), [test_whole, test_torn, test_damaged, test_older, test_hostile, test_unlinked, test_info,
+                               test_frames, test_no_effect, test_progress, test_names]))
