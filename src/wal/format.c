@@ -8,7 +8,7 @@
 // computed beside it: what is left is s0 = (s0 + x) + s1 and s1 = (s1 + y) + s0, two additions. Compilers put the
 // sums together in another order again, if they are not kept from it. On the machine where this was tried it
 // doubles the speed, 7.6 to 15 GB/s in either byte order, which is beyond what the memory gives. Weights from the
-// Fibonacci numbers, which break the chain altogether and let vectors do the work, were not faster (13 % at best,
+// Fibonacci numbers, which break the chain altogether and let vectors do the work, were not faster (18 % at best,
 // slower for small pages), so they are not here.
 #include "wal/format.h"
 
