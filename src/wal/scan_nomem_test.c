@@ -25,9 +25,10 @@ static char path[] = "/tmp/weir-scan-nomem-XXXXXX";
 static int next_descriptor(void)
 {
     const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const int lowest = fd;
     assert_true(fd >= 0);
     close(fd);
-    return fd;
+    return lowest;
 }
 
 static int scan(weir_error *err)
